@@ -1,0 +1,291 @@
+"""Frozen, strict, hashable descriptions of an experiment; TOML in, fingerprint out.
+
+An `ExperimentConfig` says everything that decides a result apart from the data. Together with the dataset's
+fingerprint and `RESULTS_REVISION` it gives the run's fingerprint: same fingerprint, same run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+
+from lungzoo.errors import ConfigError, did_you_mean
+
+# Raise this when a change alters the numbers that an unchanged config produces.
+RESULTS_REVISION = 1
+
+Option = bool | int | float | str
+
+
+class Frozen(BaseModel):
+    """Base of every config model: immutable, no unknown keys, hashable by content."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def canonical(self) -> str:
+        """Return the one JSON text that stands for this content."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    def __hash__(self) -> int:
+        return hash(self.canonical())
+
+
+def _option_pairs(value: Any) -> Any:
+    return tuple(sorted(value.items())) if isinstance(value, dict) else value
+
+
+Options = Annotated[
+    tuple[tuple[str, Option], ...],
+    BeforeValidator(_option_pairs),
+    PlainSerializer(dict, return_type=dict),
+]
+
+
+class DataConfig(Frozen):
+    """Which cases are used and how an image becomes numbers in [0, 1]."""
+
+    window_hu: tuple[float, float] = (-1350.0, 150.0)
+    """HU that map to 0 and 1; used only for datasets in HU (uint8 ones are divided by 255)."""
+    consensus_readers: int = Field(2, ge=1, le=8)
+    """A pixel is lesion where at least this many readers drew it (never more than the dataset has)."""
+    max_slices_per_volume: int | None = Field(None, ge=1)
+    """Keep at most this many slices of each volume, those nearest to its middle."""
+    val_fraction: float = Field(0.15, gt=0, lt=1)
+    test_fraction: float = Field(0.15, gt=0, lt=1)
+    split_seed: int = Field(0, ge=0)
+    """Which patients are in the training, validation and test splits."""
+
+    @model_validator(mode="after")
+    def _check(self) -> DataConfig:
+        if self.window_hu[0] >= self.window_hu[1]:
+            raise ValueError(f"window_hu must rise from low to high. Received: {list(self.window_hu)}")
+        if self.val_fraction + self.test_fraction >= 0.9:
+            raise ValueError("val_fraction + test_fraction must leave at least 0.1 for training")
+        return self
+
+
+class AugmentConfig(Frozen):
+    """Random changes of a training case; image and mask move together."""
+
+    shift_px: int = Field(0, ge=0)
+    """Largest shift along each axis in pixels; the border is mirrored."""
+    flip: bool = True
+    """Mirror left-right and up-down, each with probability one half."""
+    intensity: float = Field(0.1, ge=0, le=1)
+    """Largest relative change of contrast and absolute change of brightness, image in [0, 1]."""
+
+
+class ModelConfig(Frozen):
+    """A row of the zoo with its sizes."""
+
+    name: str
+    encoder_options: Options = ()
+    """Options that the encoder declares, such as `alpha` of MobileNetV2."""
+    encoder_depth: int = Field(5, ge=2, le=5)
+    """Number of pyramid levels used; level n is 2ⁿ times smaller than the input."""
+    decoder_channels: tuple[Annotated[int, Field(ge=1)], ...] = (256, 128, 64, 32, 16)
+    """Width of each decoder level, deepest first; the first `encoder_depth` are used."""
+    decoder_convs: int = Field(2, ge=1, le=4)
+    """3×3 convolutions per decoder level."""
+    in_channels: int = Field(1, ge=1)
+    classes: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if len(self.decoder_channels) < self.encoder_depth:
+            raise ValueError(
+                f"decoder_channels needs {self.encoder_depth} widths, one per level of encoder_depth. "
+                f"Received: {list(self.decoder_channels)}"
+            )
+        return self
+
+
+class TransferConfig(Frozen):
+    """Where the encoder's weights come from and which parts train. Short form: "imagenet-finetune"."""
+
+    recipe: str = "scratch"
+    weights: str | None = None
+    """None (random) or the name of a set of pretrained encoder weights: "imagenet"."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        weights, dash, recipe = value.rpartition("-")
+        return {"recipe": recipe, "weights": weights} if dash else {"recipe": value}
+
+    @property
+    def slug(self) -> str:
+        """The short form, used in arm names: "scratch", "imagenet-frozen"."""
+        return f"{self.weights}-{self.recipe}" if self.weights else self.recipe
+
+
+class TrainConfig(Frozen):
+    """One training loop for every arm."""
+
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    warmup_epochs: float = Field(0.5, ge=0)
+    """Linear warm-up before the cosine decay, in epochs."""
+    loss: str = "dice_ce"
+    patience: int | None = Field(None, ge=1)
+    """Stop after this many epochs without a better validation Dice; None trains all epochs."""
+    batchnorm_momentum: float = Field(0.9, gt=0, lt=1)
+    """Momentum of the moving statistics while training, alike in every arm."""
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    jit_compile: bool = False
+    train_seed: int = Field(0, ge=0)
+    """Initial weights, order of cases and augmentation."""
+
+
+class ScoreConfig(Frozen):
+    """How the held-out cases are scored."""
+
+    threshold: float = Field(0.5, gt=0, lt=1)
+    """A pixel is predicted lesion where its probability is at least this."""
+    min_lesion_px: int = Field(1, ge=1)
+    """Smallest consensus area that counts as a case with a lesion; smaller non-empty ones are left out."""
+    shift_px: int = Field(0, ge=0)
+    """Validation and test crops are shifted by up to this much, fixed per case by `split_seed`."""
+    bootstrap_draws: int = Field(2000, ge=100)
+
+
+class ExperimentConfig(Frozen):
+    """One run: everything that decides its result apart from the dataset."""
+
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig
+    transfer: TransferConfig = TransferConfig()
+    train: TrainConfig = TrainConfig()
+    score: ScoreConfig = ScoreConfig()
+
+    @property
+    def arm(self) -> str:
+        """Name of the arm without its seed: "unet_resnet50 / imagenet-frozen"."""
+        return f"{self.model.name} / {self.transfer.slug}"
+
+    def fingerprint(self, dataset_fingerprint: str) -> str:
+        """Return the run's identity, 64 hex digits."""
+        text = f"{self.canonical()}\n{dataset_fingerprint}\nrevision {RESULTS_REVISION}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class PhantomConfig(Frozen):
+    """A built-in synthetic chest-CT dataset, made on first use."""
+
+    patients: int = Field(40, ge=3)
+    slices_per_patient: int = Field(8, ge=2)
+    size_px: int = Field(128, ge=64, le=512)
+    seed: int = Field(0, ge=0)
+
+
+class ArmsConfig(Frozen):
+    """A block of a suite: every model with every transfer, on top of the suite's own settings."""
+
+    models: tuple[str, ...] = Field(min_length=1)
+    transfers: tuple[TransferConfig, ...] = Field((TransferConfig(),), min_length=1)
+    model: dict[str, Any] = {}
+    train: dict[str, Any] = {}
+
+
+class SuiteConfig(Frozen):
+    """A comparison: arms × seeds on one dataset under one protocol."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    title: str
+    description: str = ""
+    phantom: PhantomConfig | None = None
+    """The built-in dataset of the suite; without it `--data` is required."""
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    """Training seeds; each arm runs once per seed."""
+    primary_metric: Literal["dice", "iou"] = "dice"
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: dict[str, Any] = {}
+    """Model settings shared by all arms: any key of ModelConfig but `name`."""
+    train: TrainConfig = TrainConfig()
+    score: ScoreConfig = ScoreConfig()
+    arms: tuple[ArmsConfig, ...] = Field(min_length=1)
+
+
+ConfigT = TypeVar("ConfigT", bound=Frozen)
+
+
+def parse(model: type[ConfigT], values: dict[str, Any], where: str) -> ConfigT:
+    """Validate plain values.
+
+    Args:
+        model: the config class.
+        values: as read from TOML, JSON or the command line.
+        where: what the values come from, for messages.
+
+    Raises:
+        ConfigError: naming every wrong key with the nearest known one, and every wrong value.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = [_explain(model, dict(problem)) for problem in error.errors()]
+        raise ConfigError(f"{where}: " + "\n".join(problems)) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; raises ConfigError with the line where it is malformed."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"Cannot read {path}: {error.strerror}. Check the path and its permissions.") from None
+
+
+def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
+    location = problem["loc"]
+    key = ".".join(str(part) for part in location)
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(model, location[:-1])
+        return f"Unknown key '{key}'.{did_you_mean(str(location[-1]), known)} Allowed: {', '.join(known)}."
+    if problem["type"] == "missing":
+        return f"Missing key '{key}'. Add it."
+    message = problem["msg"].removeprefix("Value error, ")
+    received = "" if "Received" in message or not key else f" Received: {problem['input']!r}"
+    return f"{key or 'value'}: {message}.{received}" if key else f"{message}.{received}"
+
+
+def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """Walk down the annotations to the model that the location means."""
+    current: Any = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        current = _inner_model(current.model_fields[part].annotation)
+        if current is None:
+            return []
+    return list(current.model_fields)
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _inner_model(argument)
+        if found:
+            return found
+    return None

@@ -1,0 +1,39 @@
+"""Finds the files that ship with lungzoo beside its code: suites, search spaces, tuned results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lungzoo.errors import UnknownNameError, UsageError
+
+_CHECKOUT = {"suites": "benchmarks/suites", "spaces": "tuning/spaces", "best": "tuning/best"}
+_SINGULAR = {"suites": "suite", "spaces": "search space", "best": "tuned result"}
+
+
+def content_dir(kind: str) -> Path:
+    """Return the folder of one kind of content: inside the installed package, else in the checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "_content" / kind
+    return installed if installed.is_dir() else package.parent / _CHECKOUT[kind]
+
+
+def content_names(kind: str) -> list[str]:
+    """Return the names of the shipped files of one kind, sorted."""
+    return sorted(path.stem for path in content_dir(kind).glob("*.toml"))
+
+
+def find_content(kind: str, name: str) -> Path:
+    """Return the TOML file that a name or a path means.
+
+    Raises:
+        UnknownNameError: no shipped file has that name.
+        UsageError: a path was given and there is no such file.
+    """
+    if name.endswith(".toml") or "/" in name or "\\" in name:
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"No {_SINGULAR[kind]} file at '{name}'. Give a .toml file or a shipped name.")
+        return path
+    if name not in content_names(kind):
+        raise UnknownNameError(_SINGULAR[kind], name, content_names(kind), f"lungzoo list {kind}")
+    return content_dir(kind) / f"{name}.toml"

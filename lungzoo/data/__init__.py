@@ -1,0 +1,1 @@
+"""CT slices with lesion masks: the prepared dataset, its readers, splits and the input pipeline."""

@@ -1,0 +1,80 @@
+"""What a run says while it works: small frozen messages that cross process borders as JSON lines."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """A run begins. `params` counts trainable and frozen parameters."""
+
+    arm: str
+    seed: int
+    epochs: int
+    steps_per_epoch: int
+    params: int
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """A training step ended; `loss` is the running mean of the epoch."""
+
+    epoch: int
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An epoch ended and the validation split was scored."""
+
+    epoch: int
+    loss: float
+    val_dice: float
+    best: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """A run ended: finished, skipped or failed, with the reason of the last two."""
+
+    arm: str
+    seed: int
+    status: str
+    reason: str
+    score: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Note:
+    """A remark worth a line: a warning, a resumed run, a tracking store that does not answer."""
+
+    text: str
+
+
+Event = RunStarted | StepDone | EpochDone | RunEnded | Note
+Observer = Callable[[Event], None]
+_TYPES: dict[str, type] = {t.__name__: t for t in (RunStarted, StepDone, EpochDone, RunEnded, Note)}
+
+
+def to_json(event: Event) -> str:
+    """Return one line of JSON."""
+    return json.dumps({"event": type(event).__name__, **dataclasses.asdict(event)})
+
+
+def from_json(line: str) -> Event:
+    """Read back a line of `to_json`; raises ValueError for anything else."""
+    values = json.loads(line)
+    if not isinstance(values, dict) or values.get("event") not in _TYPES:
+        raise ValueError(f"not an event: {line[:80]}")
+    return _TYPES[values.pop("event")](**values)
+
+
+def ignore(event: Event) -> None:
+    """Observer that listens to nothing."""

@@ -1,0 +1,19 @@
+"""Map the data folders beside the package into it; all metadata lives in pyproject.toml.
+
+`benchmarks/suites`, `tuning/spaces` and `tuning/best` are top-level folders for people, and travel in the
+wheel as `lungzoo/_content/<kind>`. `lungzoo.content` finds them in a wheel and in a checkout alike.
+"""
+
+from setuptools import find_packages, setup
+
+CONTENT = {
+    "lungzoo._content.suites": "benchmarks/suites",
+    "lungzoo._content.spaces": "tuning/spaces",
+    "lungzoo._content.best": "tuning/best",
+}
+
+setup(
+    packages=[*find_packages(include=["lungzoo", "lungzoo.*"]), *CONTENT],
+    package_dir=CONTENT,
+    package_data={package: ["*.toml"] for package in CONTENT} | {"lungzoo": ["py.typed"]},
+)

@@ -147,6 +147,7 @@ class StoreWriter:
         self._files: dict[str, BinaryIO] = {}
         self._shape: tuple[int, int] | None = None
         self._rows: list[dict[str, object]] = []
+        self._cases_digest = ""
         self.faults: list[str] = []
 
     def __enter__(self) -> StoreWriter:
@@ -247,18 +248,23 @@ class StoreWriter:
         if len(twice):
             raise DatasetError(f"The case '{twice.iloc[0]}' occurs more than once. Nothing was written.")
         cases.to_parquet(self._partial / "cases.parquet", index=False)
+        # The bytes of a parquet file change with the library's version; its content as CSV does not.
+        csv = cases.to_csv(index=False, lineterminator="\n")
+        self._cases_digest = hashlib.sha256(csv.encode()).hexdigest()
 
     def _write_info(self, shape: tuple[int, ...], source: dict[str, Any]) -> None:
-        content = {
+        sha256 = {name: _sha256(self._partial / name) for name in FILES}
+        identity = {
             "format_version": FORMAT_VERSION,
             "units": self._units,
             "shape": list(shape),
-            **source,
-            "sha256": {name: _sha256(self._partial / name) for name in FILES},
+            "mask_bits": source["mask_bits"],
+            "sha256": {**sha256, "cases.parquet": self._cases_digest},
         }
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        content["fingerprint"] = hashlib.sha256(canonical.encode()).hexdigest()
-        (self._partial / "dataset.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        fingerprint = hashlib.sha256(canonical.encode()).hexdigest()
+        info = {**identity, **source, "sha256": sha256, "fingerprint": fingerprint}
+        (self._partial / "dataset.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
 
 
 def import_dataset(reader: Reader, reader_name: str, dest: Path | str, progress: Progress | None = None) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -44,12 +45,22 @@ class Frozen(BaseModel):
 
 
 def _option_pairs(value: Any) -> Any:
-    return tuple(sorted(value.items())) if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    for name, option in value.items():
+        if not isinstance(option, Option):
+            raise ValueError(f"option '{name}' must be a boolean, a number or a text. Received: {option!r}")
+    return tuple(value.items())
+
+
+def _sorted_options(pairs: tuple[tuple[str, Option], ...]) -> tuple[tuple[str, Option], ...]:
+    return tuple(sorted(dict(pairs).items()))
 
 
 Options = Annotated[
     tuple[tuple[str, Option], ...],
     BeforeValidator(_option_pairs),
+    AfterValidator(_sorted_options),
     PlainSerializer(dict, return_type=dict),
 ]
 
@@ -64,7 +75,9 @@ class DataConfig(Frozen):
     max_slices_per_volume: int | None = Field(None, ge=1)
     """Keep at most this many slices of each volume, those nearest to its middle."""
     val_fraction: float = Field(0.15, gt=0, lt=1)
+    """Share of the patients in the validation split."""
     test_fraction: float = Field(0.15, gt=0, lt=1)
+    """Share of the patients in the test split."""
     split_seed: int = Field(0, ge=0)
     """Which patients are in the training, validation and test splits."""
 
@@ -73,7 +86,10 @@ class DataConfig(Frozen):
         if self.window_hu[0] >= self.window_hu[1]:
             raise ValueError(f"window_hu must rise from low to high. Received: {list(self.window_hu)}")
         if self.val_fraction + self.test_fraction >= 0.9:
-            raise ValueError("val_fraction + test_fraction must leave at least 0.1 for training")
+            raise ValueError(
+                "val_fraction + test_fraction must be below 0.9, to leave cases for training. "
+                f"Received: {self.val_fraction} + {self.test_fraction}"
+            )
         return self
 
 
@@ -91,7 +107,8 @@ class AugmentConfig(Frozen):
 class ModelConfig(Frozen):
     """A row of the zoo with its sizes."""
 
-    name: str
+    name: str = Field(min_length=1)
+    """A row of the zoo, such as "unet_resnet50"."""
     encoder_options: Options = ()
     """Options that the encoder declares, such as `alpha` of MobileNetV2."""
     encoder_depth: int = Field(5, ge=2, le=5)
@@ -101,7 +118,9 @@ class ModelConfig(Frozen):
     decoder_convs: int = Field(2, ge=1, le=4)
     """3×3 convolutions per decoder level."""
     in_channels: int = Field(1, ge=1)
+    """Channels of the input image; CT slices have one."""
     classes: int = Field(1, ge=1)
+    """Channels of the mask head."""
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
@@ -116,8 +135,9 @@ class ModelConfig(Frozen):
 class TransferConfig(Frozen):
     """Where the encoder's weights come from and which parts train. Short form: "imagenet-finetune"."""
 
-    recipe: str = "scratch"
-    weights: str | None = None
+    recipe: str = Field("scratch", min_length=1)
+    """Which parts train, and when: "scratch", "frozen", "finetune"."""
+    weights: str | None = Field(None, min_length=1)
     """None (random) or the name of a set of pretrained encoder weights: "imagenet"."""
 
     @model_validator(mode="before")
@@ -138,18 +158,25 @@ class TrainConfig(Frozen):
     """One training loop for every arm."""
 
     epochs: int = Field(20, ge=1)
+    """Passes over the training split."""
     batch_size: int = Field(16, ge=1)
+    """Cases per training step."""
     learning_rate: float = Field(1e-3, gt=0)
+    """Highest learning rate, reached after the warm-up."""
     weight_decay: float = Field(1e-4, ge=0)
+    """Decoupled weight decay of the optimiser."""
     warmup_epochs: float = Field(0.5, ge=0)
     """Linear warm-up before the cosine decay, in epochs."""
     loss: str = "dice_ce"
+    """A registered loss."""
     patience: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better validation Dice; None trains all epochs."""
     batchnorm_momentum: float = Field(0.9, gt=0, lt=1)
     """Momentum of the moving statistics while training, alike in every arm."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    """Number format of the computation; weights stay float32."""
     jit_compile: bool = False
+    """Compile the training step with XLA; slower on CPU."""
     train_seed: int = Field(0, ge=0)
     """Initial weights, order of cases and augmentation."""
 
@@ -164,17 +191,24 @@ class ScoreConfig(Frozen):
     shift_px: int = Field(0, ge=0)
     """Validation and test crops are shifted by up to this much, fixed per case by `split_seed`."""
     bootstrap_draws: int = Field(2000, ge=100)
+    """Patient resamples behind each confidence interval."""
 
 
 class ExperimentConfig(Frozen):
     """One run: everything that decides its result apart from the dataset."""
 
     data: DataConfig = DataConfig()
+    """Cases, splits and intensity window."""
     augment: AugmentConfig = AugmentConfig()
+    """Random changes of the training cases."""
     model: ModelConfig
+    """The architecture and its sizes."""
     transfer: TransferConfig = TransferConfig()
+    """Where weights come from and what trains."""
     train: TrainConfig = TrainConfig()
+    """Optimisation."""
     score: ScoreConfig = ScoreConfig()
+    """Evaluation."""
 
     @property
     def arm(self) -> str:
@@ -191,38 +225,55 @@ class PhantomConfig(Frozen):
     """A built-in synthetic chest-CT dataset, made on first use."""
 
     patients: int = Field(40, ge=3)
+    """Synthetic patients, one volume each."""
     slices_per_patient: int = Field(8, ge=2)
+    """Slices of each volume."""
     size_px: int = Field(128, ge=64, le=512)
+    """Height and width of a slice."""
     seed: int = Field(0, ge=0)
+    """Which patients are drawn."""
 
 
 class ArmsConfig(Frozen):
     """A block of a suite: every model with every transfer, on top of the suite's own settings."""
 
     models: tuple[str, ...] = Field(min_length=1)
+    """Rows of the zoo."""
     transfers: tuple[TransferConfig, ...] = Field((TransferConfig(),), min_length=1)
+    """Transfers, each applied to every model of the block."""
     model: dict[str, Any] = {}
+    """Model settings of this block, on top of the suite's."""
     train: dict[str, Any] = {}
+    """Training settings of this block, on top of the suite's."""
 
 
 class SuiteConfig(Frozen):
     """A comparison: arms × seeds on one dataset under one protocol."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """Names the file, the tracking experiment and the results folder."""
     title: str
+    """Heading of the report."""
     description: str = ""
+    """What is compared and why."""
     phantom: PhantomConfig | None = None
     """The built-in dataset of the suite; without it `--data` is required."""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
     """Training seeds; each arm runs once per seed."""
     primary_metric: Literal["dice", "iou"] = "dice"
+    """The metric that orders the table."""
     data: DataConfig = DataConfig()
+    """Cases, splits and intensity window."""
     augment: AugmentConfig = AugmentConfig()
+    """Random changes of the training cases."""
     model: dict[str, Any] = {}
     """Model settings shared by all arms: any key of ModelConfig but `name`."""
     train: TrainConfig = TrainConfig()
+    """Optimisation."""
     score: ScoreConfig = ScoreConfig()
+    """Evaluation."""
     arms: tuple[ArmsConfig, ...] = Field(min_length=1)
+    """Blocks of models and transfers; their union is the comparison."""
 
 
 ConfigT = TypeVar("ConfigT", bound=Frozen)
@@ -242,7 +293,8 @@ def parse(model: type[ConfigT], values: dict[str, Any], where: str) -> ConfigT:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = [_explain(model, dict(problem)) for problem in error.errors()]
+        found = [dict(problem) for problem in error.errors()]
+        problems = [_explain(model, problem) for problem in found if not _is_echo(problem, found)]
         raise ConfigError(f"{where}: " + "\n".join(problems)) from None
 
 
@@ -253,7 +305,17 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     except OSError as error:
-        raise ConfigError(f"Cannot read {path}: {error.strerror}. Check the path and its permissions.") from None
+        raise ConfigError(
+            f"Cannot read {path}: {error.strerror or error}. Check the path and its permissions."
+        ) from None
+
+
+def _is_echo(problem: dict[str, Any], found: list[dict[str, Any]]) -> bool:
+    """True for "too short" of a list whose faulty items pydantic dropped: those are reported themselves."""
+    location = problem["loc"]
+    return problem["type"] == "too_short" and any(
+        len(other["loc"]) > len(location) and other["loc"][: len(location)] == location for other in found
+    )
 
 
 def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
@@ -262,11 +324,14 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         return f"Unknown key '{key}'.{did_you_mean(str(location[-1]), known)} Allowed: {', '.join(known)}."
+    if problem["type"] == "missing" and isinstance(location[-1], int):
+        parent = ".".join(str(part) for part in location[:-1])
+        return f"{parent}: too few values. Received: {problem['input']!r}"
     if problem["type"] == "missing":
         return f"Missing key '{key}'. Add it."
     message = problem["msg"].removeprefix("Value error, ")
     received = "" if "Received" in message or not key else f" Received: {problem['input']!r}"
-    return f"{key or 'value'}: {message}.{received}" if key else f"{message}.{received}"
+    return f"{key}: {message}.{received}" if key else f"{message}.{received}"
 
 
 def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class LungzooError(Exception):
     """Base of everything that lungzoo raises on purpose."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default calls the class with `args`, which fails where __init__ takes more than the message.
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
 
 
 class UsageError(LungzooError):
@@ -71,6 +76,12 @@ class BusyError(LungzooError):
 
 class TrackingError(LungzooError):
     """The tracking store cannot be reached or read."""
+
+
+def _rebuild(kind: type[LungzooError], args: tuple[Any, ...], state: dict[str, Any]) -> LungzooError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

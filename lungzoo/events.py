@@ -71,9 +71,13 @@ def to_json(event: Event) -> str:
 def from_json(line: str) -> Event:
     """Read back a line of `to_json`; raises ValueError for anything else."""
     values = json.loads(line)
-    if not isinstance(values, dict) or values.get("event") not in _TYPES:
+    kind = values.pop("event", None) if isinstance(values, dict) else None
+    if not isinstance(kind, str) or kind not in _TYPES:
         raise ValueError(f"not an event: {line[:80]}")
-    return _TYPES[values.pop("event")](**values)
+    try:
+        return _TYPES[kind](**values)
+    except TypeError:
+        raise ValueError(f"not a {kind}: {line[:80]}") from None
 
 
 def ignore(event: Event) -> None:

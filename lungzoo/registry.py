@@ -1,7 +1,7 @@
 """One registry class for every kind of thing that can be added: by a file, a row, or another package.
 
 A registry fills itself on first use: it imports the modules of its package (which load no Keras at import)
-and then the entry points of the group `lungzoo.<kind>s`.
+and then the entry points of the group `lungzoo.<kinds>`, such as `lungzoo.encoders` and `lungzoo.losses`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Registry(Generic[T]):
     """Names to entries of one kind.
 
     Args:
-        kind: singular field term, used in messages and as the entry-point group `lungzoo.<kind>s`.
-        package: dotted name of the package whose modules register entries when imported.
+        kind: singular field term, used in messages; its plural names the entry-point group.
+        package: dotted name of the package, or the one module, whose import registers entries.
         see: command that lists the entries, for error messages.
     """
 
@@ -32,6 +32,12 @@ class Registry(Generic[T]):
         self._see = see
         self._entries: dict[str, T] = {}
         self._filled = False
+        self._failure: Exception | None = None
+
+    @property
+    def group(self) -> str:
+        """The entry-point group under which other packages add entries."""
+        return f"lungzoo.{self.kind.replace(' ', '_')}{'es' if self.kind.endswith('s') else 's'}"
 
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that adds its subject under `name`; raises LungzooError if the name is taken."""
@@ -69,22 +75,33 @@ class Registry(Generic[T]):
         return name in self._entries
 
     def _fill(self) -> None:
+        if self._failure is not None:
+            raise self._failure
         if self._filled:
             return
         self._filled = True
+        try:
+            self._import_modules()
+            self._load_entry_points()
+        except Exception as error:
+            # A second look must not find a half-filled registry and call the rest of the names unknown.
+            self._failure = error
+            raise
+
+    def _import_modules(self) -> None:
         package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__):
+        for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
             importlib.import_module(f"{self._package}.{module.name}")
-        self._load_entry_points()
 
     def _load_entry_points(self) -> None:
         from importlib.metadata import entry_points
 
-        for point in entry_points(group=f"lungzoo.{self.kind}s"):
+        for point in entry_points(group=self.group):
             try:
                 self.add(point.name, point.load())
             except Exception as error:
+                package = point.dist.name if point.dist else point.value
                 raise LungzooError(
-                    f"The {self.kind} '{point.name}' of the installed package '{point.value}' does not load: "
+                    f"The {self.kind} '{point.name}' of the installed package '{package}' does not load: "
                     f"{error}. Update or uninstall that package."
                 ) from error

@@ -1,0 +1,1 @@
+"""Held-out cases: predicted once, scored per case, summarised with intervals."""

@@ -1,0 +1,1 @@
+"""Metrics: pure NumPy functions per case, and the streaming Keras metric that watches training."""

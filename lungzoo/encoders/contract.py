@@ -1,0 +1,105 @@
+"""What an encoder promises, and the one way to build one.
+
+An encoder is a `keras.Model` from (None, None, C), values in [0, 1], to {"P1": …, "P5": …}, where Pn is 2ⁿ times
+smaller than the input. A level that an architecture does not have is absent. Input scaling belongs to the encoder,
+because it knows what its weights were trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lungzoo.config import Option
+from lungzoo.errors import ConfigError, did_you_mean
+
+LEVELS = ("P1", "P2", "P3", "P4", "P5")
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """One encoder.
+
+    Args:
+        name: registry name.
+        backbone: function (rgb, weights, options) -> {level: tensor}; `rgb` is a Keras tensor (None, None, None, 3)
+            in [0, 1]. It scales its input, builds the network and names its skip connections by level.
+        weights: names of the pretrained weights that exist.
+        scaling: what the backbone does with [0, 1], in words.
+        paper: where the architecture was published.
+        licence: of code and pretrained weights.
+        options: further settings with their defaults.
+        levels: pyramid levels it has.
+    """
+
+    name: str
+    backbone: Callable[..., dict[str, Any]]
+    weights: tuple[str, ...]
+    scaling: str
+    paper: str
+    licence: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    levels: tuple[str, ...] = LEVELS
+
+    def checked_options(self, given: Mapping[str, Option]) -> dict[str, Option]:
+        """Return all options with their values; raises ConfigError for one that the encoder does not have."""
+        for key in given:
+            if key not in self.options:
+                allowed = ", ".join(self.options) or "none"
+                raise ConfigError(
+                    f"Encoder '{self.name}' has no option '{key}'.{did_you_mean(key, self.options)} Allowed: {allowed}."
+                )
+        return {**self.options, **given}
+
+    def check_weights(self, weights: str | None) -> None:
+        """Raise ConfigError unless `weights` is None or names weights that exist for this encoder."""
+        if weights is not None and weights not in self.weights:
+            allowed = ", ".join(self.weights) or "none, train it from scratch"
+            raise ConfigError(f"Encoder '{self.name}' has no '{weights}' weights. Allowed: {allowed}.")
+
+
+def build_encoder(
+    spec: EncoderSpec,
+    in_channels: int = 1,
+    weights: str | None = None,
+    options: Mapping[str, Option] | None = None,
+    depth: int = 5,
+) -> Any:
+    """Build an encoder.
+
+    Args:
+        spec: its registry entry.
+        in_channels: channels of the input. One channel is repeated three times, which gives exactly the features of a
+            grey RGB image; other numbers are projected to three by their mean, trainable, which does so too.
+        weights: None or one of `spec.weights`.
+        options: overrides of `spec.options`.
+        depth: deepest level that is kept; layers beyond it are not part of the model.
+
+    Returns:
+        A `keras.Model` named "encoder", (None, None, None, C) -> {"P1": (None, H/2, W/2, c₁), …}.
+
+    Raises:
+        ConfigError: unknown option or weights.
+    """
+    import keras
+
+    spec.check_weights(weights)
+    values = spec.checked_options(options or {})
+    image = keras.Input((None, None, in_channels), name="image")
+    pyramid = spec.backbone(_to_rgb(image), weights=weights, **values)
+    kept = {level: tensor for level, tensor in pyramid.items() if int(level[1:]) <= depth}
+    return keras.Model(image, kept, name="encoder")
+
+
+def _to_rgb(image: Any) -> Any:
+    import keras
+    import numpy as np
+
+    channels = image.shape[-1]
+    if channels == 3:
+        return image
+    if channels == 1:
+        return keras.layers.Concatenate(name="grey_to_rgb")([image, image, image])
+    mean = keras.initializers.Constant(np.full((1, 1, channels, 3), 1 / channels))
+    return keras.layers.Conv2D(3, 1, use_bias=False, kernel_initializer=mean, name="project_to_rgb")(image)

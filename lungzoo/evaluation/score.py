@@ -1,0 +1,67 @@
+"""From predictions to a row per case, and from rows to the figures of a run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lungzoo.config import ScoreConfig
+from lungzoo.evaluation.predict import Predictions
+from lungzoo.evaluation.statistics import patient_bootstrap
+from lungzoo.metrics.overlap import overlap
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METRICS = ("dice", "iou", "precision", "recall")
+
+
+def score_cases(predictions: Predictions, cases: pd.DataFrame, config: ScoreConfig) -> pd.DataFrame:
+    """Score every case.
+
+    Args:
+        predictions: of the cases, in their order.
+        cases: rows of the case table.
+        config: smallest lesion that counts.
+
+    Returns:
+        One row per case: case, patient, label, group, reference_px, predicted_px, dice, iou, precision, recall.
+        `group` is "lesion", "empty" (no lesion in the reference) or "small" (a lesion below `min_lesion_px`).
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    identities = cases[["case", "patient", "label"]].to_dict("records")
+    for identity, reference, mask in zip(identities, predictions.references, predictions.masks, strict=True):
+        counts = overlap(reference, mask)
+        area = counts.true_positive + counts.false_negative
+        group = "empty" if area == 0 else "lesion" if area >= config.min_lesion_px else "small"
+        values = {name: getattr(counts, name) for name in METRICS}
+        predicted = counts.true_positive + counts.false_positive
+        rows.append({**identity, "group": group, "reference_px": area, "predicted_px": predicted, **values})
+    return pd.DataFrame(rows)
+
+
+def summarise(scores: pd.DataFrame, config: ScoreConfig, seed: int = 0) -> dict[str, dict[str, float]]:
+    """Summarise a run.
+
+    Returns:
+        {metric: {mean, low, high, cases, patients}}: the metrics of `METRICS` over cases with a lesion, and
+        `false_positive_rate`: the share of empty cases with any predicted pixel. Intervals are 95% patient bootstraps.
+    """
+    lesion, empty = scores[scores["group"] == "lesion"], scores[scores["group"] == "empty"]
+    columns = {name: (lesion[name], lesion["patient"]) for name in METRICS}
+    columns["false_positive_rate"] = ((empty["predicted_px"] > 0).astype(float), empty["patient"])
+    return {
+        name: asdict(patient_bootstrap(values.to_numpy(float), np.asarray(patients), config.bootstrap_draws, seed))
+        for name, (values, patients) in columns.items()
+    }
+
+
+def count_groups(scores: pd.DataFrame) -> dict[str, int]:
+    """Return the number of patients and of lesion, empty and small cases."""
+    groups = scores["group"].value_counts()
+    counts = {group: int(groups.get(group, 0)) for group in ("lesion", "empty", "small")}
+    return {"patients": int(scores["patient"].nunique()), **counts}

@@ -1,0 +1,58 @@
+"""Pretrained encoder weights: fetched by Keras, or a clear word why they cannot be had."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lungzoo.errors import LungzooError, WeightsUnavailable
+
+_TIMEOUT_S = 30.0
+
+
+@contextmanager
+def fetching(encoder: str, weights: str) -> Iterator[None]:
+    """Turn failures to fetch or read pretrained weights into WeightsUnavailable.
+
+    Keras downloads without a time limit; inside this block a silent server is given up after 30 seconds.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT_S)
+    try:
+        yield
+    except LungzooError:
+        raise
+    except (OSError, ValueError) as error:
+        raise WeightsUnavailable(
+            f"the {weights} weights of {encoder} in {_cache_dir()} cannot be read: {_first_line(error)} "
+            "Delete the file and fetch it again."
+        ) from error
+    except Exception as error:
+        if "URL fetch failure" not in str(error):  # what keras.utils.get_file raises, as a bare Exception
+            raise
+        raise WeightsUnavailable(_fetch_failure(encoder, weights, str(error))) from error
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _fetch_failure(encoder: str, weights: str, message: str) -> str:
+    url = re.search(r"https?://\S+?(?=:?\s|:?$)", message)
+    address = url.group().rstrip(":") if url else ""
+    name = address.rpartition("/")[2] or "the weights file"
+    why = message.partition("-- ")[2].strip() or message
+    return (
+        f"the {weights} weights of {encoder} could not be fetched ({why}). Go online, or put {name} "
+        f"into {_cache_dir()}, or point KERAS_HOME at a folder that has it in 'models'."
+    )
+
+
+def _cache_dir() -> str:
+    import keras
+
+    return f"{keras.config.keras_home()}/models" if hasattr(keras.config, "keras_home") else "KERAS_HOME/models"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".") + "."

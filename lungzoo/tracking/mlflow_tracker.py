@@ -1,0 +1,300 @@
+"""The tracker on MLflow; the only file that imports it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+
+from lungzoo.errors import TrackingError, storage_error
+from lungzoo.tracking.record import RunRecord, SuitePlan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FINGERPRINT, _STATUS, _KIND, _PLAN = "lungzoo.fingerprint", "lungzoo.status", "lungzoo.kind", "lungzoo.plan"
+_HOST, _PID = "lungzoo.host", "lungzoo.pid"
+_ENDED = {"finished": "FINISHED", "failed": "FAILED", "skipped": "KILLED", "interrupted": "KILLED"}
+_CHUNK = 500
+
+
+def default_uri(folder: Path | None = None) -> str:
+    """Return `MLFLOW_TRACKING_URI`, or the SQLite store `mlflow.db` in a folder (the working directory)."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder or Path.cwd()).resolve()}/mlflow.db"
+
+
+class MlflowTracker:
+    """Runs of one suite, as one MLflow experiment.
+
+    Args:
+        experiment: name of the experiment: the suite's name, or "train" for single runs.
+        uri: tracking URI; see `default_uri`.
+
+    Raises:
+        TrackingError: the store cannot be reached.
+        StorageError: a local store cannot be written.
+    """
+
+    def __init__(self, experiment: str, uri: str | None = None) -> None:
+        self.uri = uri or default_uri()
+        self.experiment = experiment
+        with _talking(self.uri):
+            self._client = _open_store(self.uri)
+            self._experiment_id = self._find_or_create_experiment()
+
+    def open_suite(self, plan: SuitePlan, fresh: bool) -> str:
+        """Start the parent run of a suite run, or go on with the one of the same plan."""
+        with _talking(self.uri):
+            self._sweep_killed_runs()
+            digest = _digest(plan)
+            found = [] if fresh else self._search(f"tags.`{_PLAN}` = '{digest}'")
+            if found:
+                suite_id = str(found[0].info.run_id)
+                self._client.update_run(suite_id, status="RUNNING")
+            else:
+                tags = {_KIND: "suite", _PLAN: digest, "phase": "benchmark", "dataset": plan.dataset["name"]}
+                suite_id = self._create_run(plan.title, tags)
+                self._client.log_text(suite_id, plan.to_json(), "suite.json")
+            self._client.set_tag(suite_id, _PID, str(os.getpid()))
+            return suite_id
+
+    def close_suite(self, suite_id: str, status: str, table_markdown: str) -> None:
+        """End the parent run and put the table into its description."""
+        with _talking(self.uri):
+            if table_markdown:
+                self._client.set_tag(suite_id, "mlflow.note.content", table_markdown)
+                self._client.log_text(suite_id, table_markdown, "table.md")
+            self._client.set_terminated(suite_id, _ENDED[status])
+
+    def last_plan(self) -> SuitePlan | None:
+        """Return the plan of the newest run of the suite."""
+        with _talking(self.uri):
+            found = self._search(f"tags.`{_KIND}` = 'suite'")
+            return SuitePlan.from_json(self._artifact(found[0], "suite.json").read_text()) if found else None
+
+    def start_run(self, started: RunRecord, suite_id: str | None, run_id: str | None) -> str:
+        """Start a run, or reopen `run_id` where the store still has it."""
+        with _talking(self.uri):
+            if run_id and self._exists(run_id):
+                self._client.update_run(run_id, status="RUNNING")
+                self._client.set_tag(run_id, _PID, str(os.getpid()))
+                return run_id
+            tags = {_KIND: "run", _FINGERPRINT: started.fingerprint, _STATUS: "running", **_filter_tags(started)}
+            if suite_id:
+                tags["mlflow.parentRunId"] = suite_id
+            run_id = self._create_run(f"{started.arm} · seed {started.seed}", tags)
+            params = [Param(key, str(value)[:6000]) for key, value in _flatten(started.config)]
+            for start in range(0, len(params), 100):
+                self._client.log_batch(run_id, params=params[start : start + 100])
+            self._log_dataset(run_id, started)
+            return run_id
+
+    def log_epoch(self, run_id: str, epoch: int, metrics: dict[str, float]) -> None:
+        """Add one epoch's metrics; steps count from 1."""
+        with _talking(self.uri):
+            self._client.log_batch(run_id, metrics=_metrics(metrics, epoch + 1))
+
+    def finish_run(self, run_id: str, record: RunRecord, history: list[dict[str, float]], artifacts: Path) -> None:
+        """End a run: final metrics, the epochs that are missing, and every file of `artifacts`."""
+        with _talking(self.uri):
+            there = {metric.step for metric in self._client.get_metric_history(run_id, "loss")}
+            missing = [m for e, row in enumerate(history, 1) if e not in there for m in _metrics(row, e)]
+            final = missing + _metrics(_final_metrics(record), len(history))
+            for start in range(0, len(final), _CHUNK):
+                self._client.log_batch(run_id, metrics=final[start : start + _CHUNK])
+            self._client.log_artifacts(run_id, str(artifacts))
+            tags = [RunTag(_STATUS, record.status)]
+            if record.reason:
+                tags.append(RunTag("mlflow.note.content", f"**{record.status}**: {record.reason}"))
+            self._client.log_batch(run_id, tags=tags)
+            self._client.set_terminated(run_id, _ENDED[record.status])
+
+    def interrupt_run(self, run_id: str) -> None:
+        """Mark a run that was stopped by hand; it can be reopened."""
+        with _talking(self.uri):
+            self._client.log_batch(run_id, tags=[RunTag(_STATUS, "interrupted")])
+            self._client.set_terminated(run_id, "KILLED")
+
+    def find(self, fingerprints: list[str]) -> dict[str, RunRecord]:
+        """Return the newest record of each fingerprint that has one; finished ones win over others."""
+        with _talking(self.uri):
+            return {
+                fingerprint: RunRecord.load(self._artifact(run, "record.json"))
+                for fingerprint, run in self._newest(set(fingerprints)).items()
+            }
+
+    def case_scores(self, fingerprint: str) -> pd.DataFrame:
+        """Return the per-case scores of a finished run."""
+        import pandas as pd
+
+        with _talking(self.uri):
+            run = self._newest({fingerprint})[fingerprint]
+            return pd.read_csv(self._artifact(run, "per_case.csv"), keep_default_na=True, dtype={"patient": str})
+
+    def _newest(self, fingerprints: set[str]) -> dict[str, Run]:
+        chosen: dict[str, Run] = {}
+        for run in self._search(f"tags.`{_KIND}` = 'run'"):  # newest first
+            fingerprint, status = run.data.tags.get(_FINGERPRINT), run.data.tags.get(_STATUS)
+            if fingerprint not in fingerprints or status not in ("finished", "skipped", "failed"):
+                continue
+            known = chosen.get(fingerprint)
+            if known is None or (status == "finished" and known.data.tags[_STATUS] != "finished"):
+                chosen[fingerprint] = run
+        return chosen
+
+    def _find_or_create_experiment(self) -> str:
+        found = self._client.get_experiment_by_name(self.experiment)
+        if found is None:
+            place = None
+            if self.uri.startswith("sqlite:///"):
+                place = (Path(self.uri.removeprefix("sqlite:///")).parent / "mlartifacts").as_uri()
+            return str(self._client.create_experiment(self.experiment, artifact_location=place))
+        if found.lifecycle_stage == "deleted":
+            raise TrackingError(
+                f"The MLflow experiment '{self.experiment}' was deleted. Restore it with: "
+                f"mlflow experiments restore --experiment-id {found.experiment_id}"
+            )
+        return str(found.experiment_id)
+
+    def _create_run(self, name: str, tags: dict[str, str]) -> str:
+        about = {_HOST: platform.node(), _PID: str(os.getpid()), "mlflow.source.name": "lungzoo"}
+        run = self._client.create_run(self._experiment_id, run_name=name, tags={**about, **tags})
+        return str(run.info.run_id)
+
+    def _exists(self, run_id: str) -> bool:
+        try:
+            return bool(self._client.get_run(run_id).info.lifecycle_stage == "active")
+        except MlflowException:
+            return False
+
+    def _log_dataset(self, run_id: str, record: RunRecord) -> None:
+        data = record.dataset
+        profile = {key: data[key] for key in ("slices", "patients", "licence", "citation") if key in data}
+        dataset = Dataset(
+            name=data["name"],
+            digest=data["fingerprint"][:32],
+            source_type="local",
+            source=json.dumps({"reader": data.get("reader", "")}),
+            profile=json.dumps(profile),
+        )
+        inputs = [
+            DatasetInput(dataset, [InputTag("mlflow.data.context", context)]) for context in ("training", "testing")
+        ]
+        self._client.log_inputs(run_id, inputs)
+
+    def _search(self, condition: str) -> list[Run]:
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment_id], condition, order_by=["attributes.start_time DESC"], page_token=token
+            )
+            runs.extend(page)
+            token = page.token
+            if not token:
+                return runs
+
+    def _artifact(self, run: Run, name: str) -> Path:
+        return Path(download_artifacts(run_id=run.info.run_id, artifact_path=name, tracking_uri=self.uri))
+
+    def _sweep_killed_runs(self) -> None:
+        """A killed process leaves its run RUNNING for ever; end those of this machine whose process is gone."""
+        for run in self._search("attributes.status = 'RUNNING'"):
+            tags = run.data.tags
+            if tags.get(_HOST) == platform.node() and not _alive(int(tags.get(_PID, "0"))):
+                self._client.set_terminated(run.info.run_id, "KILLED")
+
+
+@contextmanager
+def _talking(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        first_line = str(error).strip().partition("\n")[0][:300]
+        raise TrackingError(
+            f"The tracking store {uri} does not answer: {first_line} Check MLFLOW_TRACKING_URI and the server."
+        ) from error
+    except OSError as error:
+        raise storage_error(f"use the tracking store {uri}:", error) from error
+
+
+def _open_store(uri: str) -> MlflowClient:
+    """Open a store; a local SQLite one is initialised under a lock, because its first use migrates it."""
+    if not uri.startswith("sqlite:///"):
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
+        return client
+    database = Path(uri.removeprefix("sqlite:///"))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{database}.lock"):
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
+    return client
+
+
+def _filter_tags(record: RunRecord) -> dict[str, str]:
+    config = record.config
+    return {
+        "arm": record.arm,
+        "model": config["model"]["name"],
+        "recipe": config["transfer"]["recipe"],
+        "weights": config["transfer"]["weights"] or "none",
+        "seed": str(record.seed),
+        "dataset": record.dataset["name"],
+        "phase": "benchmark",
+        "mlflow.source.git.commit": record.environment.get("git_commit", ""),
+    }
+
+
+def _final_metrics(record: RunRecord) -> dict[str, float]:
+    values = {f"test_{name}": interval["mean"] for name, interval in record.metrics.items()}
+    values |= {f"test_{name}_ci_low": interval["low"] for name, interval in record.metrics.items()}
+    values |= {f"test_{name}_ci_high": interval["high"] for name, interval in record.metrics.items()}
+    values |= {f"test_{group}_n": float(count) for group, count in record.counts.items()}
+    values |= {f"best_{name}": value for name, value in record.validation.items()}
+    return values | record.cost
+
+
+def _metrics(values: dict[str, float], step: int) -> list[Metric]:
+    now = int(time.time() * 1000)
+    return [Metric(name, value, now, step) for name, value in values.items() if math.isfinite(value)]
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _digest(plan: SuitePlan) -> str:
+    import hashlib
+
+    return hashlib.sha256("\n".join(run.fingerprint for run in plan.runs).encode()).hexdigest()[:32]
+
+
+def _alive(pid: int) -> bool:
+    if os.name != "posix" or pid <= 0:
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+

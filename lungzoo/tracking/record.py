@@ -1,0 +1,101 @@
+"""What is known of a run once it is over."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lungzoo.errors import TrackingError
+
+Status = Literal["finished", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of one arm with one seed.
+
+    Args:
+        fingerprint: identity of config, dataset and code.
+        arm: "model / transfer" as tables show it.
+        seed: the training seed.
+        status: skipped runs could not start (weights that cannot be had), failed ones broke.
+        reason: why it was skipped or failed, and what to do; "" for finished runs.
+        config: the experiment as plain values.
+        dataset: name, fingerprint, reader, licence, citation.
+        split: fingerprint, split_seed, patients and slices per part.
+        metrics: {metric: {mean, low, high, cases, patients}} on the test split.
+        counts: patients, lesion, empty and small cases of the test split.
+        validation: best_epoch (from 1), epochs trained, dice of the best epoch.
+        cost: params, trainable_params, train_seconds, seconds_per_epoch, peak_memory_mb.
+        environment: versions, machine, git commit, digest of the encoder's initial weights.
+        started: UTC time, ISO 8601.
+    """
+
+    fingerprint: str
+    arm: str
+    seed: int
+    status: Status
+    reason: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    dataset: dict[str, Any] = field(default_factory=dict)
+    split: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    validation: dict[str, float] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    started: str = ""
+
+    def save(self, path: Path) -> None:
+        """Write the record as JSON."""
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> RunRecord:
+        """Read a record; raises TrackingError if the file is missing or damaged."""
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise TrackingError(f"The run record {path} cannot be read: {error}") from error
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run that a suite asks for."""
+
+    fingerprint: str
+    arm: str
+    seed: int
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SuitePlan:
+    """A suite expanded against a dataset: what its table will show.
+
+    Args:
+        name, title, description: of the suite.
+        primary_metric: the metric that the table leads with.
+        dataset: name, path, fingerprint, reader, licence, citation.
+        runs: every arm with every seed.
+    """
+
+    name: str
+    title: str
+    description: str
+    primary_metric: str
+    dataset: dict[str, Any]
+    runs: tuple[PlannedRun, ...]
+
+    def to_json(self) -> str:
+        """Return the plan as JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> SuitePlan:
+        """Read back `to_json`."""
+        values = json.loads(text)
+        return cls(**{**values, "runs": tuple(PlannedRun(**run) for run in values["runs"])})

@@ -1,0 +1,43 @@
+"""What the rest of lungzoo asks of a tracking store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from lungzoo.tracking.record import RunRecord, SuitePlan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Tracker(Protocol):
+    """A tracking store, seen from one suite. Every method may raise TrackingError when the store does not answer."""
+
+    def open_suite(self, plan: SuitePlan, fresh: bool) -> str:
+        """Start the parent run of a suite run, or go on with the one of the same plan; returns its id."""
+
+    def close_suite(self, suite_id: str, status: str, table_markdown: str) -> None:
+        """End the parent run: "finished", "failed" or "interrupted"."""
+
+    def last_plan(self) -> SuitePlan | None:
+        """Return the plan of the newest run of the suite."""
+
+    def start_run(self, started: RunRecord, suite_id: str | None, run_id: str | None) -> str:
+        """Start a run, or reopen `run_id`; `started` holds what is known before training. Returns the run's id."""
+
+    def log_epoch(self, run_id: str, epoch: int, metrics: dict[str, float]) -> None:
+        """Add one epoch's metrics."""
+
+    def finish_run(self, run_id: str, record: RunRecord, history: list[dict[str, float]], artifacts: Path) -> None:
+        """End a run: final metrics, the epochs that are missing, and every file of `artifacts`."""
+
+    def interrupt_run(self, run_id: str) -> None:
+        """Mark a run that was stopped by hand; it can be reopened."""
+
+    def find(self, fingerprints: list[str]) -> dict[str, RunRecord]:
+        """Return the newest record of each fingerprint that has one; finished ones win over others."""
+
+    def case_scores(self, fingerprint: str) -> pd.DataFrame:
+        """Return the per-case scores of a finished run."""
+

@@ -1,0 +1,81 @@
+"""The folder of a run in progress: checkpoints, its tracking id, and results that are not delivered yet."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from lungzoo.errors import BusyError, storage_error
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process.
+
+    Raises:
+        BusyError: another process holds it.
+        StorageError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BusyError(
+            f"Another lungzoo run is using {folder}. Wait until it ends, or work in another folder with --runs."
+        ) from None
+    except OSError as error:
+        raise storage_error("write to", error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Workspace:
+    """`runs/<fingerprint>/` of one run.
+
+    Args:
+        runs: folder of all workspaces.
+        fingerprint: of the run.
+    """
+
+    def __init__(self, runs: Path, fingerprint: str) -> None:
+        self.path = runs / fingerprint[:16]
+        self.checkpoints = self.path / "checkpoints"
+        self.outbox = self.path / "outbox"
+        """Results of a run that is over, complete, waiting for the tracker."""
+        self._run_id_file = self.path / "run_id.json"
+
+    def run_id(self) -> str | None:
+        """Return the tracking id that an earlier attempt was given, if any."""
+        try:
+            return str(json.loads(self._run_id_file.read_text())["run_id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def remember(self, run_id: str) -> None:
+        """Keep the tracking id for the next attempt."""
+        self._run_id_file.write_text(json.dumps({"run_id": run_id}))
+
+    @contextmanager
+    def packing(self) -> Iterator[Path]:
+        """Yield a folder for results that becomes the outbox when the block ends well."""
+        draft = self.path / "outbox.partial"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        yield draft
+        shutil.rmtree(self.outbox, ignore_errors=True)
+        os.rename(draft, self.outbox)
+
+    def delivered(self, keep_progress: bool) -> None:
+        """Remove what the tracker has now; with `keep_progress` the checkpoints stay for another attempt."""
+        shutil.rmtree(self.outbox if keep_progress else self.path, ignore_errors=True)
+        if keep_progress:
+            self._run_id_file.unlink(missing_ok=True)

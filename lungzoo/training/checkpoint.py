@@ -1,0 +1,125 @@
+"""Checkpoints that survive a kill at any moment: written aside, synced, renamed, hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungzoo.errors import storage_error
+
+Values = list[np.ndarray]
+
+
+@dataclass
+class Progress:
+    """How far a run is.
+
+    Args:
+        epoch: number of finished epochs.
+        best_epoch: index of the epoch with the best validation Dice, -1 before the first.
+        best_val_dice: that Dice.
+        history: one dict of metrics per finished epoch.
+        seconds: training time so far.
+    """
+
+    epoch: int = 0
+    best_epoch: int = -1
+    best_val_dice: float = -1.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def exhausted(self, patience: int | None) -> bool:
+        """Tell whether `patience` epochs have passed since the best one."""
+        return patience is not None and self.epoch > 0 and self.epoch - 1 - self.best_epoch >= patience
+
+
+class CheckpointFolder:
+    """The newest checkpoint of one run: progress, all variables, and the best weights.
+
+    Args:
+        path: folder, made on the first save.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def save(self, progress: Progress, variables: Values, best: Values) -> None:
+        """Replace the checkpoint; a reader sees the old one or the new one, never a mixture.
+
+        Raises:
+            StorageError: the folder cannot be written; the previous checkpoint is intact.
+        """
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            name = f"checkpoint-{progress.epoch:05d}.npz"
+            digest = _write_arrays(self._path / name, {"variables": variables, "best": best})
+            pointer = {"file": name, "sha256": digest, "progress": asdict(progress)}
+            _write_synced(self._path / "latest.json", json.dumps(pointer).encode())
+            for old in self._path.glob("checkpoint-*.npz"):
+                if old.name != name:
+                    old.unlink()
+        except OSError as error:
+            raise storage_error("write a checkpoint to", error) from error
+
+    def load(self) -> tuple[Progress, Values, Values] | None:
+        """Return (progress, variables, best weights), or None where there is no intact checkpoint."""
+        try:
+            pointer = json.loads((self._path / "latest.json").read_text())
+            file = self._path / pointer["file"]
+            with file.open("rb") as stream:
+                intact = hashlib.file_digest(stream, "sha256").hexdigest() == pointer["sha256"]
+            if not intact:
+                return None
+            with np.load(file, allow_pickle=False) as arrays:
+                return Progress(**pointer["progress"]), _unpack(arrays, "variables"), _unpack(arrays, "best")
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def read_variables(variables: list[Any]) -> Values:
+    """Copy Keras variables to arrays."""
+    import keras
+
+    # A copy: on the CPU a backend may hand out its own memory, which the next step overwrites.
+    return [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
+
+
+def write_variables(variables: list[Any], values: Values) -> None:
+    """Set Keras variables; raises ValueError where number or shape differ."""
+    if len(variables) != len(values):
+        raise ValueError(f"Expected {len(variables)} values. Received: {len(values)}")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _write_arrays(path: Path, groups: dict[str, Values]) -> str:
+    arrays = {f"{group}/{number}": value for group, values in groups.items() for number, value in enumerate(values)}
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    with temporary.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    os.replace(temporary, path)
+    return digest
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _unpack(arrays: Any, group: str) -> Values:
+    count = sum(name.startswith(f"{group}/") for name in arrays.files)
+    return [arrays[f"{group}/{number}"] for number in range(count)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from lungzoo.errors import UnknownNameError, UsageError
@@ -37,3 +38,11 @@ def find_content(kind: str, name: str) -> Path:
     if name not in content_names(kind):
         raise UnknownNameError(_SINGULAR[kind], name, content_names(kind), f"lungzoo list {kind}")
     return content_dir(kind) / f"{name}.toml"
+
+
+def cache_dir() -> Path:
+    """Return the folder for what can be made or fetched again: `LUNGZOO_CACHE`, or the user's cache folder."""
+    if chosen := os.environ.get("LUNGZOO_CACHE"):
+        return Path(chosen)
+    base = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "lungzoo"

@@ -9,6 +9,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class SuiteStarted:
+    """A suite begins: its title, the arms of the runs ahead, and how many are finished already."""
+
+    title: str
+    ahead: tuple[str, ...]
+    finished: int
+
+
+@dataclass(frozen=True)
 class RunStarted:
     """A run begins. `params` counts trainable and frozen parameters."""
 
@@ -58,9 +67,9 @@ class Note:
     text: str
 
 
-Event = RunStarted | StepDone | EpochDone | RunEnded | Note
+Event = SuiteStarted | RunStarted | StepDone | EpochDone | RunEnded | Note
 Observer = Callable[[Event], None]
-_TYPES: dict[str, type] = {t.__name__: t for t in (RunStarted, StepDone, EpochDone, RunEnded, Note)}
+_TYPES: dict[str, type] = {t.__name__: t for t in (SuiteStarted, RunStarted, StepDone, EpochDone, RunEnded, Note)}
 
 
 def to_json(event: Event) -> str:

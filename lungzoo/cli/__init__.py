@@ -1,0 +1,71 @@
+"""The command line: parses, calls, prints. One file per verb."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from lungzoo.cli import bench, data, list_, train, ui
+from lungzoo.errors import LungzooError
+
+app = typer.Typer(
+    name="lungzoo",
+    help="Transfer learning on lung-cancer CT: which pretrained model, how, and is the difference real?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: lungzoo bench run quick",
+)
+app.add_typer(list_.app, name="list")
+app.add_typer(data.app, name="data")
+app.add_typer(bench.app, name="bench")
+app.command("train")(train.train)
+app.command("ui")(ui.ui)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import lungzoo
+
+        typer.echo(f"lungzoo {lungzoo.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
+) -> None:
+    if debug:
+        os.environ["LUNGZOO_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line; errors become one or two lines and an exit code."""
+    _set_defaults()
+    try:
+        app()
+    except LungzooError as error:
+        _leave(str(error), error, error.exit_code)
+    except KeyboardInterrupt:
+        _leave("Interrupted. The same command goes on where this one stopped.", None, 130)
+    except Exception as error:
+        _leave(f"Unexpected {type(error).__name__}: {error}. Run again with: lungzoo --debug …", error, 1)
+
+
+def _leave(message: str, error: BaseException | None, code: int) -> None:
+    if error and os.environ.get("LUNGZOO_DEBUG"):
+        raise error
+    prefix = "\x1b[31mError:\x1b[0m" if sys.stderr.isatty() else "Error:"
+    sys.stderr.write(f"{prefix} {message}\n")
+    sys.exit(code)
+
+
+def _set_defaults() -> None:
+    """Give libraries sensible settings unless the user chose others."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # scans' statistics stay where they are
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

@@ -38,7 +38,13 @@ class Case:
         values = asdict(self)
         extra = values.pop("extra")
         spacing = values.pop("spacing_mm")
-        return {**values, "spacing_z_mm": spacing[0], "spacing_y_mm": spacing[1], "spacing_x_mm": spacing[2], **extra}
+        return {
+            **values,
+            "spacing_z_mm": spacing[0],
+            "spacing_y_mm": spacing[1],
+            "spacing_x_mm": spacing[2],
+            **extra,
+        }
 
 
 @dataclass(frozen=True)

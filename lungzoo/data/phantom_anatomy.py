@@ -89,18 +89,18 @@ def add_noise(hu: np.ndarray, body_mm: np.ndarray, rng: np.random.Generator) -> 
 
 def _ellipse(
     grid: Grid,
-    centre_yx: tuple[float, float] | tuple[np.ndarray, np.ndarray],
+    centre_yx: tuple[float, float],
     half_xy: tuple[float, float],
     scale: np.ndarray | float = 1.0,
     power: float = 2.0,
 ) -> np.ndarray:
-    """Signed distance to an upright (super)ellipse, exact to first order near its edge."""
+    """Signed distance to an upright (super)ellipse, exact to first order near its edge; `scale` per slice."""
     y, x = grid.y - centre_yx[0], grid.x - centre_yx[1]
-    a, b = half_xy[0] * scale, half_xy[1] * scale
-    round_norm = np.hypot(x / a, y / b)
-    norm = round_norm if power == 2 else (np.abs(x / a) ** power + np.abs(y / b) ** power) ** (1 / power)
-    slope = np.hypot(x / a**2, y / b**2) / np.maximum(round_norm, 1e-9)
-    return (norm - 1) / np.maximum(slope, 1e-9)
+    a, b = half_xy
+    circular = np.maximum(np.hypot(x / a, y / b), 1e-9)
+    norm = circular if power == 2 else (np.abs(x / a) ** power + np.abs(y / b) ** power) ** (1 / power)
+    slope = np.maximum(np.hypot(x / a**2, y / b**2) / circular, 1e-9)
+    return (norm - scale) / slope
 
 
 def _join(a: np.ndarray, b: np.ndarray, blend_mm: float = 9.0) -> np.ndarray:

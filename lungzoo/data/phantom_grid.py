@@ -8,6 +8,7 @@ import numpy as np
 
 FIELD_OF_VIEW_MM = 340.0
 SLICE_THICKNESS_MM = 2.5
+LEAST_HEIGHT_MM = 30.0
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,16 @@ class Grid:
     y: np.ndarray
     x: np.ndarray
     pixel_mm: float
+    slice_mm: float
 
     @classmethod
     def make(cls, slices: int, size_px: int) -> Grid:
-        """Return the grid of `slices` square slices over the field of view."""
+        """Return `slices` square slices over the field of view; few slices are set wider apart."""
         pixel_mm = FIELD_OF_VIEW_MM / size_px
         axis = (np.arange(size_px) - (size_px - 1) / 2) * pixel_mm
-        z = np.arange(slices) * SLICE_THICKNESS_MM
-        return cls(z[:, None, None], axis[None, :, None], axis[None, None, :], pixel_mm)
+        slice_mm = max(SLICE_THICKNESS_MM, LEAST_HEIGHT_MM / slices)
+        z = np.arange(slices) * slice_mm
+        return cls(z[:, None, None], axis[None, :, None], axis[None, None, :], pixel_mm, slice_mm)
 
     @property
     def shape_zyx(self) -> tuple[int, int, int]:
@@ -41,7 +44,7 @@ class Grid:
 
     def crop(self, box: tuple[slice, slice, slice]) -> Grid:
         """Return the grid of a box."""
-        return Grid(self.z[box[0]], self.y[:, box[1]], self.x[:, :, box[2]], self.pixel_mm)
+        return Grid(self.z[box[0]], self.y[:, box[1]], self.x[:, :, box[2]], self.pixel_mm, self.slice_mm)
 
     def cover(self, distance_mm: np.ndarray) -> np.ndarray:
         """Return the share of each pixel, 0 to 1, that lies inside a shape given by its signed distance."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lungzoo.data.phantom_anatomy import Chest
-from lungzoo.data.phantom_grid import SLICE_THICKNESS_MM, Grid, paint
+from lungzoo.data.phantom_grid import Grid, paint
 
 NO_NODULE = "LR1"
 
@@ -23,7 +23,7 @@ TYPES = tuple(THRESHOLDS_MM)
 _HU = {"solid": 20.0, "part-solid": -600.0, "ground-glass": -600.0, "spiculated": 30.0, "pleural": 25.0}
 _CORE_HU, _CORE_SHARE = 15.0, 0.5
 # Per type: number of bumps, their height as a share of the radius, and how narrow they are.
-_BUMPS = {"spiculated": (16, 0.75, 45.0)}
+_BUMPS = {"spiculated": (16, 0.65, 45.0)}
 _SMOOTH = (6, 0.22, 3.0)
 
 
@@ -62,8 +62,8 @@ def lung_rads(kind: str, diameter_mm: float) -> str:
 
 
 def draw_diameter_mm(rng: np.random.Generator) -> float:
-    """Return a diameter between 4 and 35 mm, most often about 16."""
-    return round(float(np.exp(rng.triangular(np.log(4), np.log(16), np.log(35)))), 2)
+    """Return a diameter between 4 and 35 mm, most often about 20."""
+    return round(float(np.exp(rng.triangular(np.log(4), np.log(20), np.log(35)))), 2)
 
 
 def place_nodule(
@@ -83,7 +83,7 @@ def place_nodule(
         kind: one of TYPES.
         diameter_mm: of a sphere of the same volume, bumps aside.
         others: nodules to keep clear of.
-        free_top: keep a quarter of the slices (one at least) free at the top of the volume, else at its bottom.
+        free_top: keep a quarter of the slices (one at least) free at the volume's top, else at its bottom.
         rng: the patient's random stream.
 
     Returns:
@@ -129,7 +129,7 @@ def draw_nodule(
 
 
 def _reach_mm(half_axes_mm: np.ndarray, bump_heights: np.ndarray) -> float:
-    return float(half_axes_mm.max() * (1 + bump_heights.max() + 0.3 * bump_heights.min()))
+    return float(half_axes_mm.max() * (1 + bump_heights.max()))
 
 
 def _depth(part: Grid, nodule: Nodule) -> np.ndarray:
@@ -153,8 +153,8 @@ def _find_centre(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Pick a centre (z, y, x): at the chest wall for pleural nodules, else deep enough in the lung."""
-    z = _find_z(grid, reach_mm, free_top, rng)
-    index = int(np.clip(round(z / SLICE_THICKNESS_MM), 0, grid.shape_zyx[0] - 1))
+    z = _find_z(grid, radius_mm, reach_mm, free_top, rng)
+    index = int(np.clip(round(z / grid.slice_mm), 0, grid.shape_zyx[0] - 1))
     lung, wall = chest.lung_mm[index], chest.wall_mm[index]
     if kind == "pleural":
         fits = (lung < 0) & (np.abs(wall + 0.55 * radius_mm) < grid.pixel_mm) & (wall > lung - 0.5)
@@ -166,11 +166,11 @@ def _find_centre(
     return np.array([z, grid.y[0, row, 0] + shift[0], grid.x[0, 0, column] + shift[1]])
 
 
-def _find_z(grid: Grid, reach_mm: float, free_top: bool, rng: np.random.Generator) -> float:
-    """Pick a height; the volume's end cuts a nodule too tall for the rest."""
-    last = float(grid.z.max())
+def _find_z(grid: Grid, radius_mm: float, reach_mm: float, free_top: bool, rng: np.random.Generator) -> float:
+    """Pick a height near a slice; the volume's end cuts a nodule that the slices in use cannot hold."""
     slices = grid.shape_zyx[0]
-    limit = last - max(1, slices // 4) * SLICE_THICKNESS_MM + 0.9 * SLICE_THICKNESS_MM - reach_mm
-    lowest = min(0.5 * SLICE_THICKNESS_MM, limit)
-    z = rng.uniform(lowest, max(lowest, limit))
-    return last - z if free_top else z
+    used = slices - max(1, slices // 4)
+    limit = (used - 0.1) * grid.slice_mm - reach_mm
+    nearest = rng.integers(max(0, int(limit / grid.slice_mm)) + 1) * grid.slice_mm
+    z = min(limit, nearest + rng.uniform(-0.5, 0.5) * min(grid.slice_mm, radius_mm))
+    return float(grid.z.max()) - z if free_top else z

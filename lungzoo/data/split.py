@@ -76,7 +76,9 @@ def split_patients(cases: pd.DataFrame, config: DataConfig, dataset_fingerprint:
     part = np.zeros(n, dtype=int)
     part[_spread(np.arange(n), n_test)] = 2
     part[_spread(np.flatnonzero(part == 0), n_val)] = 1
-    chosen = [tuple(sorted(p for p, k in zip(ordered, part, strict=True) if k == which)) for which in range(3)]
+    chosen = [
+        tuple(sorted(p for p, k in zip(ordered, part, strict=True) if k == which)) for which in range(3)
+    ]
     return Split(chosen[0], chosen[1], chosen[2], config.split_seed, dataset_fingerprint)
 
 

@@ -1,9 +1,9 @@
 """The prepared dataset: a folder of memory-mapped arrays, written once and read by everything.
 
-    images.npy     int16 HU or uint8, (N, H, W)
-    masks.npy      uint8, (N, H, W); bit n is set where reader n drew
-    cases.parquet  one row per slice, in the order of the arrays
-    dataset.json   format version, source, licence, citation, units, sha256 of each file, fingerprint
+images.npy     int16 HU or uint8, (N, H, W)
+masks.npy      uint8, (N, H, W); bit n is set where reader n drew
+cases.parquet  one row per slice, in the order of the arrays
+dataset.json   format version, source, licence, citation, units, sha256 of each file, fingerprint
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 FILES = ("images.npy", "masks.npy", "cases.parquet")
 COLUMNS = (
-    "case patient volume z label readers source spacing_z_mm spacing_y_mm spacing_x_mm"  # fmt: skip
-).split()
-_DTYPES = {"hu": np.dtype("<i2"), "uint8": np.dtype("u1")}
+    *("case", "patient", "volume", "z", "label", "readers", "source"),
+    *("spacing_z_mm", "spacing_y_mm", "spacing_x_mm"),
+)
+_DTYPES: dict[str, np.dtype[Any]] = {"hu": np.dtype("<i2"), "uint8": np.dtype("u1")}
 _HEADER_BYTES = 128
 
 Progress = Callable[[int, int], None]
@@ -90,8 +91,8 @@ class PreparedDataset:
     def consensus(self, rows: np.ndarray, min_readers: int) -> np.ndarray:
         """Return lesion masks `(n, H, W)` uint8 {0, 1} of the given rows.
 
-        A pixel is lesion where at least `min_readers` readers drew it, or all of them where the dataset has fewer
-        readers than that.
+        A pixel is lesion where at least `min_readers` readers drew it, or all of them where the dataset has
+        fewer readers than that.
         """
         bits = np.asarray(self.masks[rows])
         needed = min(min_readers, len(self.mask_bits))
@@ -105,8 +106,8 @@ class PreparedDataset:
         shape = tuple(self.info["shape"])
         if array.shape != shape or array.dtype != dtype:
             raise DatasetError(
-                f"{self.path / name}: received {array.dtype} {array.shape}, but dataset.json says {dtype} {shape}. "
-                "Import the dataset again."
+                f"{self.path / name}: received {array.dtype} {array.shape}, but dataset.json says {dtype} "
+                f"{shape}. Import the dataset again."
             )
         return array
 
@@ -128,7 +129,8 @@ class PreparedDataset:
         for name, expected in self.info["sha256"].items():
             if _sha256(self.path / name) != expected:
                 raise DatasetError(
-                    f"{self.path / name} is not what was imported (its sha256 differs). Import the dataset again."
+                    f"{self.path / name} is not what was imported (its sha256 differs). "
+                    "Import the dataset again."
                 )
 
 
@@ -177,7 +179,7 @@ class StoreWriter:
                 f"{item.case.source}: image {shape} and mask {item.mask.shape}, expected {expected} for both"
             )
             return
-        self._shape = shape  # type: ignore[assignment]
+        self._shape = shape
         try:
             self._files["images.npy"].write(np.ascontiguousarray(item.image, self._dtype).data)
             self._files["masks.npy"].write(np.ascontiguousarray(item.mask, np.uint8).data)
@@ -267,7 +269,9 @@ class StoreWriter:
         (self._partial / "dataset.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
 
 
-def import_dataset(reader: Reader, reader_name: str, dest: Path | str, progress: Progress | None = None) -> None:
+def import_dataset(
+    reader: Reader, reader_name: str, dest: Path | str, progress: Progress | None = None
+) -> None:
     """Read every slice of a source into a new prepared dataset.
 
     Args:
@@ -282,10 +286,13 @@ def import_dataset(reader: Reader, reader_name: str, dest: Path | str, progress:
         BusyError: another process is writing `dest`.
     """
     with StoreWriter(dest, reader.units) as writer:
-        for done, item in enumerate(reader, start=1):
-            writer.add(item)
-            if progress:
-                progress(done, len(reader))
+        try:
+            for done, item in enumerate(reader, start=1):
+                writer.add(item)
+                if progress:
+                    progress(done, len(reader))
+        except ImportRefused as refused:
+            raise ImportRefused(reader_name, [*writer.faults, *refused.faults]) from None
         if writer.faults:
             raise ImportRefused(reader_name, writer.faults)
         writer.commit(
@@ -317,7 +324,8 @@ def _read_info(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{path / 'dataset.json'} is damaged. Import the dataset again.") from None
     if version != FORMAT_VERSION:
         raise DatasetError(
-            f"{path} has format version {version}; this lungzoo reads version {FORMAT_VERSION}. Import it again."
+            f"{path} has format version {version}; this lungzoo reads version {FORMAT_VERSION}. "
+            "Import it again."
         )
     if not complete or info["units"] not in _DTYPES:
         raise DatasetError(f"{path / 'dataset.json'} is incomplete. Import the dataset again.")

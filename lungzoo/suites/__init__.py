@@ -1,0 +1,1 @@
+"""Suites: a TOML file expanded into runs, carried out, and read back as a table."""

@@ -230,6 +230,12 @@ def _talking(uri: str) -> Iterator[None]:
         raise storage_error(f"use the tracking store {uri}:", error) from error
 
 
+def initialise_store(uri: str) -> None:
+    """Make a local store usable by several processes at once; does nothing to one that is in use already."""
+    with _talking(uri):
+        _open_store(uri)
+
+
 def _open_store(uri: str) -> MlflowClient:
     """Open a store; a local SQLite one is initialised under a lock, because its first use migrates it."""
     if not uri.startswith("sqlite:///"):

@@ -10,7 +10,7 @@ import numpy as np
 from lungzoo.config import PhantomConfig
 from lungzoo.data.case import Case, Slice
 from lungzoo.data.phantom_anatomy import Chest, add_noise, draw_chest
-from lungzoo.data.phantom_grid import SLICE_THICKNESS_MM, Grid
+from lungzoo.data.phantom_grid import Grid
 from lungzoo.data.phantom_nodules import (
     NO_NODULE,
     TYPES,
@@ -27,9 +27,10 @@ HEALTHY_EVERY = 11
 class PhantomReader:
     """Makes the slices of a synthetic dataset; the same config gives the same bits.
 
-    Each patient is a stack of consecutive slices, 2.5 mm apart, over a 340 mm field of view, with one to
-    three nodules of 4 to 35 mm in the lungs: solid, part-solid, ground-glass, spiculated or wall-attached.
-    At least a quarter of a patient's slices have no nodule, and neither has every eleventh patient.
+    Each patient is a stack of consecutive slices, 2.5 mm apart (more for under 12 slices, so that the stack
+    is 30 mm tall), over a 340 mm field of view, with one to three nodules of 4 to 35 mm in the lungs: solid,
+    part-solid, ground-glass, spiculated or wall-attached. At least a quarter of a patient's slices have no
+    nodule, and neither has every eleventh patient.
 
     The label is the class of the largest nodule that the slice cuts, "LR1" where it cuts none. It follows
     Lung-RADS by type and diameter of the whole nodule, in mm:
@@ -101,7 +102,7 @@ class PhantomReader:
             patient=patient,
             volume=patient,
             z=z,
-            spacing_mm=(SLICE_THICKNESS_MM, self._grid.pixel_mm, self._grid.pixel_mm),
+            spacing_mm=(self._grid.slice_mm, self._grid.pixel_mm, self._grid.pixel_mm),
             label=largest.label if largest else NO_NODULE,
             source="phantom",
             extra={

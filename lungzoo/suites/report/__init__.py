@@ -1,0 +1,1 @@
+"""Reads the records of a suite and writes its table."""

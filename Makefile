@@ -1,0 +1,39 @@
+# The five verbs, the same for people and CI: setup, format, check, test, docs.
+# Inside an activated environment they use it; otherwise they use .venv, which `make setup` creates.
+
+SYSTEM_PYTHON ?= python3
+VENV := .venv
+PYTHON ?= $(if $(VIRTUAL_ENV),python,$(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,$(SYSTEM_PYTHON)))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup format check test test-slow docs
+
+help: ## List the verbs
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
+
+setup: ## Create .venv (or use the activated environment) and install lungzoo with its test tools
+ifeq ($(VIRTUAL_ENV),)
+	$(SYSTEM_PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -e ".[test]"
+else
+	python -m pip install -e ".[test]"
+endif
+
+format: ## Sort imports, apply safe fixes, format the code
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+check: ## Lint, format check, types, and whether the generated docs are current
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) docs/build.py --check
+
+test: ## The tests that take seconds
+	$(PYTHON) -m pytest
+
+test-slow: ## The tests that take minutes
+	$(PYTHON) -m pytest -m slow
+
+docs: ## Write docs/reference.md from the code
+	$(PYTHON) docs/build.py

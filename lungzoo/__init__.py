@@ -1,0 +1,34 @@
+"""A Keras 3 model zoo and benchmark for transfer learning on lung-cancer CT.
+
+Importing this package loads neither TensorFlow nor Keras; what needs them loads them on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {
+    "ExperimentConfig": "lungzoo.config",
+    "LungzooError": "lungzoo.errors",
+    "PreparedDataset": "lungzoo.data.store",
+    "SuiteConfig": "lungzoo.config",
+    "build_model": "lungzoo.models.assemble",
+    "run_experiment": "lungzoo.experiment",
+}
+
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("lungzoo")
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'lungzoo' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

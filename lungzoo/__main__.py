@@ -1,0 +1,5 @@
+"""`python -m lungzoo`."""
+
+from lungzoo.cli import main
+
+main()

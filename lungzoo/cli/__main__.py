@@ -1,0 +1,5 @@
+"""`python -m lungzoo.cli`."""
+
+from lungzoo.cli import main
+
+main()

@@ -1,0 +1,114 @@
+"""`lungzoo bench …`: run suites and read their tables."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from lungzoo.config import SuiteConfig
+    from lungzoo.data.store import PreparedDataset
+
+app = typer.Typer(help="Run benchmark suites and read their tables.", no_args_is_help=True)
+SUITE = typer.Argument(help="Name of a shipped suite, or a path to a .toml file; see: lungzoo list suites")
+
+
+class Format(StrEnum):
+    """Renderings of a table."""
+
+    text = "text"
+    md = "md"
+    json = "json"
+
+
+@app.command()
+def run(
+    suite: str = SUITE,
+    data: Path | None = typer.Option(None, help="Prepared dataset; suites with a built-in one need none."),
+    runs: Path = typer.Option(Path("runs"), help="Folder for runs in progress."),
+    fresh: bool = typer.Option(False, "--fresh", help="Run everything again, finished or not."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show what would run, and stop."),
+) -> None:
+    """Train and compare every arm of a suite. Finished runs are kept; a stopped suite goes on where it was."""
+    from lungzoo.suites.grid import expand, load_suite
+
+    config = load_suite(suite)
+    experiments = expand(config)
+    if dry_run:
+        from lungzoo.models.assemble import check_model
+
+        for experiment in experiments:
+            check_model(experiment.model, experiment.transfer)
+            typer.echo(f"{experiment.arm}, seed {experiment.train.train_seed}")
+        typer.echo(f"{len(experiments)} run(s) on {_data_name(config, data)}; nothing was started.")
+        return
+    dataset = _open_dataset(config, data)
+
+    from lungzoo.cli.progress import make_display
+    from lungzoo.cli.render import print_table
+    from lungzoo.suites.execute import run_suite
+    from lungzoo.suites.executors.local import LocalExecutor
+    from lungzoo.tracking.mlflow_tracker import MlflowTracker
+
+    tracker = MlflowTracker(config.name)
+    with make_display() as display:
+        table = run_suite(
+            config, dataset, tracker=tracker, runs=runs, executor=LocalExecutor(), observe=display, fresh=fresh
+        )
+    print_table(table)
+    typer.echo(f"Recorded in {tracker.uri}. Browse it with: lungzoo ui")
+    if not any(row.seeds for row in table.rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    suite: str = SUITE,
+    to: Format = typer.Option(Format.text, help="Rendering."),
+    as_json: bool = typer.Option(False, "--json", help="Same as --to json."),
+) -> None:
+    """Print the table of the newest run of a suite, half done or whole."""
+    from lungzoo.errors import UsageError
+    from lungzoo.suites.grid import load_suite
+    from lungzoo.suites.report.markdown import to_markdown
+    from lungzoo.suites.report.table import build_table
+    from lungzoo.tracking.mlflow_tracker import MlflowTracker
+
+    name = load_suite(suite).name
+    tracker = MlflowTracker(name)
+    plan = tracker.last_plan()
+    if plan is None:
+        raise UsageError(f"No run of suite '{name}' in {tracker.uri}. Start one with: lungzoo bench run {suite}")
+    table = build_table(plan, tracker)
+    if as_json or to is Format.json:
+        typer.echo(json.dumps(table.to_dict(), indent=1))
+    elif to is Format.md:
+        typer.echo(to_markdown(table))
+    else:
+        from lungzoo.cli.render import print_table
+
+        print_table(table)
+
+
+def _data_name(config: SuiteConfig, data: Path | None) -> str:
+    if data is not None:
+        return str(data)
+    return "the built-in phantom" if config.phantom else "the dataset given with --data"
+
+
+def _open_dataset(config: SuiteConfig, data: Path | None) -> PreparedDataset:
+    from lungzoo.data.store import PreparedDataset
+    from lungzoo.errors import UsageError
+    from lungzoo.suites.builtin import phantom_dataset
+
+    if data is not None:
+        return PreparedDataset(data)
+    if config.phantom is None:
+        raise UsageError(
+            f"Suite '{config.name}' needs a dataset. Give one with --data DIR; make one with: lungzoo data import"
+        )
+    return phantom_dataset(config.phantom)

@@ -1,0 +1,108 @@
+"""`lungzoo data …`: make, import, look at and split datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lungzoo.cli.output import JSON_OPTION, print_facts
+
+if TYPE_CHECKING:
+    from lungzoo.data.store import Progress
+
+app = typer.Typer(help="Make, import and look at datasets.", no_args_is_help=True)
+
+
+@app.command()
+def phantom(
+    dest: Path = typer.Argument(help="Folder to make."),
+    patients: int = typer.Option(40, help="Number of patients."),
+    slices: int = typer.Option(8, help="Slices per patient."),
+    size: int = typer.Option(128, help="Image side in pixels, 64 to 512."),
+    seed: int = typer.Option(0, help="Same seed, same dataset."),
+) -> None:
+    """Make a synthetic chest-CT dataset in HU with nodules of known shape."""
+    from lungzoo.config import PhantomConfig, parse
+    from lungzoo.data.readers.phantom import PhantomReader
+    from lungzoo.data.store import import_dataset
+
+    values = {"patients": patients, "slices_per_patient": slices, "size_px": size, "seed": seed}
+    config = parse(PhantomConfig, values, "lungzoo data phantom")
+    with _progress("Drawing slices") as progress:
+        import_dataset(PhantomReader(config), "phantom", dest, progress)
+    typer.echo(f"Made {dest}. Look at it with: lungzoo data show {dest}")
+
+
+@app.command("import")
+def import_(
+    reader: str = typer.Argument(help="Format of the source; see: lungzoo list readers"),
+    source: Path = typer.Argument(help="Folder or zip to read."),
+    dest: Path = typer.Argument(help="Folder to make."),
+    faults: Path | None = typer.Option(None, help="Write the whole list of faulty files here."),
+) -> None:
+    """Import a dataset; nothing is written unless every file is sound."""
+    from lungzoo.data.readers import READERS
+    from lungzoo.data.store import import_dataset
+    from lungzoo.errors import ImportRefused
+
+    reader_class = READERS.get(reader)
+    try:
+        with _progress("Reading slices") as progress:
+            import_dataset(reader_class(source), reader, dest, progress)
+    except ImportRefused as error:
+        if faults:
+            faults.write_text("\n".join(error.faults) + "\n")
+        raise
+    typer.echo(f"Made {dest}. Look at it with: lungzoo data show {dest}")
+
+
+@app.command()
+def show(
+    folder: Path = typer.Argument(help="A prepared dataset."),
+    sheet: Path | None = typer.Option(None, help="Where to save the contact sheet. [default: NAME-sheet.png]"),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Count a dataset's cases and draw a contact sheet with the lesions outlined."""
+    from lungzoo.data.contact_sheet import contact_sheet
+    from lungzoo.data.store import PreparedDataset
+    from lungzoo.data.summary import summarise
+
+    dataset = PreparedDataset(folder)
+    path = sheet or Path(f"{dataset.name}-sheet.png")
+    contact_sheet(dataset, path)
+    print_facts({**summarise(dataset), "contact_sheet": str(path)}, as_json)
+
+
+@app.command()
+def split(
+    folder: Path = typer.Argument(help="A prepared dataset."),
+    out: Path = typer.Option(..., help="JSON file to write."),
+    val: float = typer.Option(0.15, help="Share of patients for validation."),
+    test: float = typer.Option(0.15, help="Share of patients for testing."),
+    seed: int = typer.Option(0, help="split_seed."),
+) -> None:
+    """Write the patient split that a benchmark with these settings uses."""
+    from lungzoo.config import DataConfig, parse
+    from lungzoo.data.split import PARTS, split_patients
+    from lungzoo.data.store import PreparedDataset
+
+    dataset = PreparedDataset(folder)
+    config = parse(DataConfig, {"val_fraction": val, "test_fraction": test, "split_seed": seed}, "lungzoo data split")
+    parts = split_patients(dataset.cases, config, dataset.fingerprint)
+    parts.save(out)
+    counts = ", ".join(f"{part} {len(getattr(parts, part))}" for part in PARTS)
+    typer.echo(f"Wrote {out}: patients {counts}.")
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Progress]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,108 @@
+"""`lungzoo list …`: what there is to choose from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from lungzoo.cli.output import JSON_OPTION, print_listing
+
+app = typer.Typer(help="List models, encoders, suites and what else there is.", no_args_is_help=True)
+PATTERN = typer.Argument("*", help="Shell-style pattern, such as 'unet_*'.")
+
+
+@app.command()
+def models(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
+    """Models: an encoder with a decoder."""
+    from lungzoo.models.zoo import MODELS
+
+    rows = [
+        {"name": name, "encoder": spec.encoder, "decoder": spec.decoder, "description": spec.description}
+        for name, spec in MODELS.items()
+    ]
+    _print(rows, pattern, as_json)
+
+
+@app.command()
+def encoders(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
+    """Encoders with their pretrained weights, options and papers."""
+    from lungzoo.encoders import ENCODERS
+
+    rows = [
+        {
+            "name": name,
+            "weights": list(spec.weights),
+            "options": dict(spec.options),
+            "levels": list(spec.levels),
+            "scaling": spec.scaling,
+            "description": spec.paper,
+            "licence": spec.licence,
+        }
+        for name, spec in ENCODERS.items()
+    ]
+    _print(rows, pattern, as_json)
+
+
+@app.command()
+def decoders(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
+    """Decoders."""
+    from lungzoo.decoders import DECODERS
+
+    _print([{"name": name, "description": _summary(decoder)} for name, decoder in DECODERS.items()], pattern, as_json)
+
+
+@app.command()
+def losses(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
+    """Losses."""
+    from lungzoo.losses import LOSSES
+
+    _print([{"name": name, "description": _summary(loss)} for name, loss in LOSSES.items()], pattern, as_json)
+
+
+@app.command()
+def recipes(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
+    """Transfer recipes."""
+    from lungzoo.models.transfer import RECIPES
+
+    rows = [
+        {"name": name, "needs weights": recipe.needs_weights, "description": recipe.title}
+        for name, recipe in RECIPES.items()
+    ]
+    _print(rows, pattern, as_json)
+
+
+@app.command()
+def readers(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
+    """Dataset formats that `lungzoo data import` reads."""
+    from lungzoo.data.readers import READERS
+
+    rows = [
+        {"name": name, "description": reader.title, "units": reader.units, "licence": reader.licence}
+        for name, reader in READERS.items()
+    ]
+    _print(rows, pattern, as_json)
+
+
+@app.command()
+def suites(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
+    """Benchmark suites that ship with lungzoo."""
+    from lungzoo.content import content_names
+    from lungzoo.suites.grid import expand, load_suite
+
+    rows = []
+    for name in content_names("suites"):
+        suite = load_suite(name)
+        data = "built in" if suite.phantom else "--data DIR"
+        rows.append({"name": name, "runs": len(expand(suite)), "data": data, "description": suite.title})
+    _print(rows, pattern, as_json)
+
+
+def _print(rows: list[dict[str, Any]], pattern: str, as_json: bool) -> None:
+    from fnmatch import fnmatchcase
+
+    print_listing([row for row in rows if fnmatchcase(row["name"], pattern)], as_json)
+
+
+def _summary(entry: object) -> str:
+    return (entry.__doc__ or "").strip().partition("\n")[0]

@@ -1,0 +1,47 @@
+"""Printing: listings as a table or JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+
+JSON_OPTION = typer.Option(False, "--json", help="Print JSON for programs.")
+
+
+def print_listing(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print rows of the same keys as JSON or as a table."""
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    if not rows:
+        typer.echo("Nothing matches.")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in rows[0]:
+        table.add_column(column, no_wrap=column == "name", overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    Console().print(table)
+
+
+def print_facts(facts: dict[str, Any], as_json: bool) -> None:
+    """Print one thing's facts as JSON or as lines."""
+    if as_json:
+        typer.echo(json.dumps(facts, indent=1))
+        return
+    width = max(len(key) for key in facts)
+    for key, value in facts.items():
+        typer.echo(f"{key.replace('_', ' '):<{width}}  {_text(value)}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items()) or "–"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "–"
+    return str(value)

@@ -1,0 +1,333 @@
+"""`run_experiment`: the only place that wires the rooms together."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungzoo.config import ExperimentConfig
+from lungzoo.data.pipeline import Pipeline
+from lungzoo.data.split import PARTS, Split, select_rows, split_patients
+from lungzoo.data.store import PreparedDataset
+from lungzoo.errors import ConfigError, LungzooError, TrackingError, WeightsUnavailable
+from lungzoo.evaluation.score import count_groups, score_cases, summarise
+from lungzoo.events import Note, Observer, RunEnded, RunStarted, ignore
+from lungzoo.losses import LOSSES
+from lungzoo.models.assemble import build_model, check_model
+from lungzoo.models.transfer import RECIPES
+from lungzoo.tracking.environment import describe_environment, peak_memory_mb
+from lungzoo.tracking.record import RunRecord
+from lungzoo.tracking.tracker import Tracker
+from lungzoo.tracking.workspace import Workspace, exclusive
+from lungzoo.training.checkpoint import CheckpointFolder, Progress
+
+
+def check_experiment(config: ExperimentConfig, dataset: PreparedDataset) -> None:
+    """Refuse an experiment that cannot run on a dataset, before anything is started; loads no Keras.
+
+    Raises:
+        UnknownNameError, ConfigError: saying what is asked for and what there is.
+    """
+    check_model(config.model, config.transfer)
+    LOSSES.get(config.train.loss)
+    if config.model.in_channels != 1:
+        raise ConfigError(
+            f"{config.arm}: the dataset '{dataset.name}' has 1 channel per slice. "
+            f"Received: model.in_channels = {config.model.in_channels}. Allowed: 1."
+        )
+    if config.model.classes != 1:
+        raise ConfigError(
+            f"{config.arm}: the dataset '{dataset.name}' has one class of mask, lesion. "
+            f"Received: model.classes = {config.model.classes}. Allowed: 1."
+        )
+    side = min(dataset.images.shape[1:])
+    for key, shift in (("augment.shift_px", config.augment.shift_px), ("score.shift_px", config.score.shift_px)):
+        if shift >= side:
+            raise ConfigError(f"{config.arm}: {key} must be smaller than the image side of {side}. Received: {shift}")
+    split_patients(dataset.cases, config.data, dataset.fingerprint)
+
+
+def run_experiment(
+    config: ExperimentConfig,
+    dataset: PreparedDataset,
+    *,
+    tracker: Tracker,
+    runs: Path,
+    suite_id: str | None = None,
+    observe: Observer = ignore,
+) -> RunRecord:
+    """Train, evaluate and record one run; continue it where an earlier attempt was cut off.
+
+    Args:
+        config: the experiment.
+        dataset: opened dataset.
+        tracker: where the record goes.
+        runs: folder of workspaces of runs in progress.
+        suite_id: parent run, if the run belongs to a suite.
+        observe: receives events.
+
+    Returns:
+        The record: finished, skipped (weights that cannot be had) or failed, with the reason.
+
+    Raises:
+        UsageError: the experiment cannot run on this dataset.
+        BusyError: the run's workspace is in use.
+        TrackingError: the run is over, but the store did not take it; its results wait in `runs` and are delivered
+            by the next attempt.
+    """
+    check_experiment(config, dataset)
+    fingerprint = config.fingerprint(dataset.fingerprint)
+    workspace = Workspace(runs, fingerprint)
+    with exclusive(workspace.path):
+        run = _Run(config, dataset, tracker, workspace, suite_id, observe)
+        if not workspace.outbox.is_dir():
+            run.carry_out()
+        record = run.deliver()
+    observe(
+        RunEnded(
+            record.arm,
+            record.seed,
+            record.status,
+            record.reason,
+            record.metrics.get("dice", {}).get("mean"),
+            record.cost.get("train_seconds", 0.0),
+        )
+    )
+    return record
+
+
+def record_failure(
+    config: ExperimentConfig,
+    dataset: PreparedDataset,
+    reason: str,
+    *,
+    tracker: Tracker,
+    runs: Path,
+    suite_id: str | None,
+) -> RunRecord:
+    """Record a run whose process died, as failed."""
+    workspace = Workspace(runs, config.fingerprint(dataset.fingerprint))
+    with exclusive(workspace.path):
+        run = _Run(config, dataset, tracker, workspace, suite_id, ignore)
+        run.pack(dataclasses.replace(run.record, status="failed", reason=reason))
+        return run.deliver()
+
+
+
+
+class _Run:
+    """One attempt at one run."""
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        dataset: PreparedDataset,
+        tracker: Tracker,
+        workspace: Workspace,
+        suite_id: str | None,
+        observe: Observer,
+    ) -> None:
+        self.config, self.dataset, self.tracker = config, dataset, tracker
+        self.workspace, self.suite_id, self.observe = workspace, suite_id, observe
+        self.split = split_patients(dataset.cases, config.data, dataset.fingerprint)
+        self.rows = _rows(dataset, self.split, config)
+        self.record = RunRecord(
+            fingerprint=config.fingerprint(dataset.fingerprint),
+            arm=config.arm,
+            seed=config.train.train_seed,
+            status="failed",
+            config=config.model_dump(mode="json"),
+            dataset=describe_dataset(dataset),
+            split=_describe_split(self.split, self.rows),
+            environment=describe_environment(),
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def carry_out(self) -> None:
+        """Train and evaluate; whatever happens becomes a record in the outbox."""
+        run_id = self._start_tracking()
+        try:
+            self._train_and_evaluate(run_id)
+        except WeightsUnavailable as error:
+            self.pack(dataclasses.replace(self.record, status="skipped", reason=str(error)))
+        except KeyboardInterrupt:
+            self._interrupt(run_id)
+            raise
+        except Exception as error:
+            reason = str(error) if isinstance(error, LungzooError) else _explain(error)
+            self.pack(dataclasses.replace(self.record, status="failed", reason=reason), trace=traceback.format_exc())
+
+    def pack(self, record: RunRecord, trace: str = "") -> None:
+        """Put a record without results into the outbox."""
+        with self.workspace.packing() as folder:
+            record.save(folder / "record.json")
+            if trace:
+                (folder / "traceback.txt").write_text(trace)
+
+    def deliver(self) -> RunRecord:
+        """Hand the outbox to the tracker and clear the workspace."""
+        outbox = self.workspace.outbox
+        record = RunRecord.load(outbox / "record.json")
+        history_file = outbox / "history.json"
+        history = json.loads(history_file.read_text()) if history_file.exists() else []
+        try:
+            run_id = self.tracker.start_run(record, self.suite_id, self.workspace.run_id())
+            self.tracker.finish_run(run_id, record, history, outbox)
+        except TrackingError as error:
+            raise TrackingError(
+                f"{error} The results of '{record.arm}' are safe in {outbox}; run the same command again to deliver them."
+            ) from error
+        self.workspace.delivered(keep_progress=record.status == "failed")
+        return record
+
+    def _start_tracking(self) -> str | None:
+        try:
+            run_id = self.tracker.start_run(self.record, self.suite_id, self.workspace.run_id())
+        except TrackingError as error:
+            self.observe(Note(f"{error} Training goes on; the results are kept in {self.workspace.path}."))
+            return None
+        self.workspace.remember(run_id)
+        return run_id
+
+    def _interrupt(self, run_id: str | None) -> None:
+        if run_id:
+            try:
+                self.tracker.interrupt_run(run_id)
+            except TrackingError as error:
+                self.observe(Note(str(error)))
+
+    def _train_and_evaluate(self, run_id: str | None) -> None:
+        from lungzoo.training.loop import fit
+        from lungzoo.training.seeding import prepared
+
+        config = self.config
+        pipeline = Pipeline(self.dataset, config.data, config.train.batch_size)
+        with prepared(config.train):
+            model = build_model(config.model, config.transfer.weights)
+            start_digest = _digest(model.get_layer("encoder"))
+            self._announce(model, pipeline)
+            progress = fit(
+                model,
+                pipeline,
+                self.rows,
+                RECIPES.get(config.transfer.recipe).stages,
+                config,
+                CheckpointFolder(self.workspace.checkpoints),
+                self.observe,
+                lambda epoch, metrics: self._log_epoch(run_id, epoch, metrics),
+            )
+            self._evaluate(model, pipeline, progress, start_digest)
+
+    def _announce(self, model: Any, pipeline: Pipeline) -> None:
+        steps = pipeline.steps_per_epoch(self.rows["train"])
+        record, epochs = self.record, self.config.train.epochs
+        self.observe(RunStarted(record.arm, record.seed, epochs, steps, model.count_params()))
+
+    def _log_epoch(self, run_id: str | None, epoch: int, metrics: dict[str, float]) -> None:
+        if run_id is None:
+            return
+        try:
+            self.tracker.log_epoch(run_id, epoch, metrics)
+        except TrackingError as error:
+            self.observe(Note(f"{error} The epoch is kept and delivered at the end."))
+
+    def _evaluate(self, model: Any, pipeline: Pipeline, progress: Progress, start_digest: str) -> None:
+        from lungzoo.evaluation.overlay import save_overlays
+        from lungzoo.evaluation.predict import predict
+
+        config, rows = self.config, self.rows["test"]
+        batches = pipeline.evaluation(rows, config.score.shift_px, config.data.split_seed)
+        predictions = predict(model, batches, config.score.threshold)
+        scores = score_cases(predictions, self.dataset.cases.iloc[rows], config.score)
+        record = dataclasses.replace(
+            self.record,
+            status="finished",
+            metrics=summarise(scores, config.score),
+            counts=count_groups(scores),
+            validation={
+                "epoch": progress.best_epoch + 1,
+                "epochs": progress.epoch,
+                "val_dice": progress.best_val_dice,
+            },
+            cost=_cost(model, progress),
+            environment={**self.record.environment, "encoder_start_sha256": start_digest},
+        )
+        with self.workspace.packing() as folder:
+            scores.to_csv(folder / "per_case.csv", index=False)
+            save_overlays(predictions, scores, f"{record.arm}, seed {record.seed}", folder / "overlays.png")
+            self.split.save(folder / "split.json")
+            (folder / "history.json").write_text(json.dumps(progress.history, indent=1))
+            (folder / "environment.json").write_text(json.dumps(record.environment, indent=1))
+            (folder / "config.json").write_text(json.dumps(record.config, indent=1))
+            _save_weights(model, config, folder / "weights")
+            record.save(folder / "record.json")
+
+
+def describe_dataset(dataset: PreparedDataset) -> dict[str, Any]:
+    """Return what a record says of its dataset."""
+    about = {key: dataset.info.get(key, "") for key in ("reader", "title", "licence", "citation")}
+    patients = int(dataset.cases["patient"].nunique())
+    return {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        **about,
+        "slices": len(dataset),
+        "patients": patients,
+    }
+
+
+def _rows(dataset: PreparedDataset, split: Split, config: ExperimentConfig) -> dict[str, np.ndarray]:
+    limit = config.data.max_slices_per_volume
+    return {part: select_rows(dataset.cases, split.rows(dataset.cases, part), limit) for part in PARTS}
+
+
+def _describe_split(split: Split, rows: dict[str, np.ndarray]) -> dict[str, Any]:
+    return {
+        "fingerprint": split.fingerprint,
+        "split_seed": split.split_seed,
+        "patients": {part: len(getattr(split, part)) for part in PARTS},
+        "slices": {part: len(rows[part]) for part in PARTS},
+    }
+
+
+def _cost(model: Any, progress: Progress) -> dict[str, float]:
+    epochs = [row["seconds"] for row in progress.history]
+    trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    return {
+        "params": model.count_params(),
+        "trainable_params": trainable,
+        "train_seconds": round(progress.seconds, 3),
+        "seconds_per_epoch": round(float(np.median(epochs)), 3),
+        "peak_memory_mb": round(peak_memory_mb(), 1),
+    }
+
+
+def _save_weights(model: Any, config: ExperimentConfig, folder: Path) -> None:
+    folder.mkdir()
+    file = folder / "model.weights.h5"
+    model.save_weights(file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    manifest = {"model": config.model.model_dump(mode="json"), "file": file.name, "sha256": digest}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def _digest(encoder: Any) -> str:
+    digest = hashlib.sha256()
+    for value in encoder.get_weights():
+        digest.update(np.ascontiguousarray(value).data)
+    return digest.hexdigest()
+
+
+def _explain(error: Exception) -> str:
+    name = type(error).__name__
+    if name == "ResourceExhaustedError" or isinstance(error, MemoryError):
+        return "out of memory. Lower train.batch_size or choose a smaller model."
+    first_line = str(error).strip().partition("\n")[0][:300]
+    return f"{name}: {first_line}. The traceback is among the run's artifacts."

@@ -1,0 +1,97 @@
+"""Carries out a suite: what is finished is skipped, what is half done goes on, what fails is a row."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lungzoo.config import ExperimentConfig, SuiteConfig
+from lungzoo.data.store import PreparedDataset
+from lungzoo.events import Observer, RunEnded, SuiteStarted
+from lungzoo.experiment import record_failure
+from lungzoo.suites.executors import Executor, Job
+from lungzoo.suites.grid import expand, plan_suite
+from lungzoo.suites.report.markdown import to_markdown
+from lungzoo.suites.report.table import ResultTable, build_table
+from lungzoo.tracking.workspace import Workspace, exclusive
+
+if TYPE_CHECKING:
+    from lungzoo.tracking.mlflow_tracker import MlflowTracker
+
+
+def run_suite(
+    suite: SuiteConfig,
+    dataset: PreparedDataset,
+    *,
+    tracker: MlflowTracker,
+    runs: Path,
+    executor: Executor,
+    observe: Observer,
+    fresh: bool = False,
+) -> ResultTable:
+    """Run every arm with every seed that has no finished record, and return the table.
+
+    Args:
+        suite: the comparison.
+        dataset: the opened dataset.
+        tracker: store of the suite's records.
+        runs: folder of workspaces; held for as long as the suite runs.
+        executor: carries out single runs.
+        observe: receives events.
+        fresh: run everything again, in a new parent run.
+
+    Raises:
+        UnknownNameError, ConfigError: an arm cannot run on this dataset; nothing was started.
+        BusyError: another process runs a suite in `runs`.
+        TrackingError: the store stopped answering; results wait in `runs`.
+    """
+    experiments = expand(suite)
+    plan = plan_suite(suite, experiments, dataset)
+    with exclusive(runs):
+        done = {} if fresh else tracker.find([run.fingerprint for run in plan.runs])
+        finished = {fingerprint for fingerprint, record in done.items() if record.status == "finished"}
+        ahead = tuple(run.arm for run in plan.runs if run.fingerprint not in finished)
+        observe(SuiteStarted(plan.title, ahead, len(finished)))
+        if not ahead:
+            return build_table(plan, tracker)
+        suite_id = tracker.open_suite(plan, fresh)
+        status = "interrupted"
+        table = None
+        try:
+            for planned, experiment in zip(plan.runs, experiments, strict=True):
+                if planned.fingerprint in finished:
+                    continue
+                if fresh:
+                    shutil.rmtree(Workspace(runs, planned.fingerprint).path, ignore_errors=True)
+                _run_one(experiment, dataset, tracker, runs, suite_id, executor, observe)
+            table = build_table(plan, tracker)
+            status = "finished"
+        finally:
+            tracker.close_suite(suite_id, status, to_markdown(table) if table else "")
+    return table
+
+
+def _run_one(
+    experiment: ExperimentConfig,
+    dataset: PreparedDataset,
+    tracker: MlflowTracker,
+    runs: Path,
+    suite_id: str,
+    executor: Executor,
+    observe: Observer,
+) -> None:
+    workspace = Workspace(runs, experiment.fingerprint(dataset.fingerprint))
+    job = Job(
+        config=experiment.model_dump(mode="json"),
+        dataset=str(dataset.path.resolve()),
+        runs=str(runs),
+        log=str(workspace.path / "log.txt"),
+        experiment=tracker.experiment,
+        uri=tracker.uri,
+        suite_id=suite_id,
+    )
+    reason = executor.run(job, observe)
+    if reason and not workspace.outbox.is_dir():
+        record_failure(experiment, dataset, reason, tracker=tracker, runs=runs, suite_id=suite_id)
+        observe(RunEnded(experiment.arm, experiment.train.train_seed, "failed", reason, None, 0.0))

@@ -1,0 +1,77 @@
+"""From a suite to its experiments."""
+
+from __future__ import annotations
+
+from lungzoo.config import ArmsConfig, ExperimentConfig, SuiteConfig, TransferConfig, parse, read_toml
+from lungzoo.content import find_content
+from lungzoo.data.store import PreparedDataset
+from lungzoo.errors import ConfigError
+from lungzoo.experiment import check_experiment, describe_dataset
+from lungzoo.tracking.record import PlannedRun, SuitePlan
+
+
+def load_suite(name: str) -> SuiteConfig:
+    """Read a shipped suite by name, or any by path.
+
+    Raises:
+        UnknownNameError, UsageError, ConfigError: no such suite, or one that does not fit the schema.
+    """
+    path = find_content("suites", name)
+    return parse(SuiteConfig, read_toml(path), f"Suite {path.name}")
+
+
+def expand(suite: SuiteConfig) -> list[ExperimentConfig]:
+    """Return every arm with every seed, in the order of the file.
+
+    Raises:
+        ConfigError: a setting that no experiment has, or two arms of the same name.
+    """
+    experiments = [
+        _experiment(suite, arms, model, transfer, seed)
+        for arms in suite.arms
+        for model in arms.models
+        for transfer in arms.transfers
+        for seed in suite.seeds
+    ]
+    seen: set[tuple[str, int]] = set()
+    for experiment in experiments:
+        key = (experiment.arm, experiment.train.train_seed)
+        if key in seen:
+            raise ConfigError(
+                f"Suite '{suite.name}' has two arms called '{experiment.arm}' with seed {key[1]}. "
+                "Give one of the [[arms]] blocks a `label`."
+            )
+        seen.add(key)
+    return experiments
+
+
+def plan_suite(suite: SuiteConfig, experiments: list[ExperimentConfig], dataset: PreparedDataset) -> SuitePlan:
+    """Check every experiment against the dataset and fix the plan; nothing has been started when this raises.
+
+    Raises:
+        UnknownNameError, ConfigError: the first arm that cannot run.
+    """
+    for experiment in experiments:
+        check_experiment(experiment, dataset)
+    runs = tuple(
+        PlannedRun(e.fingerprint(dataset.fingerprint), e.arm, e.train.train_seed, e.model_dump(mode="json"))
+        for e in experiments
+    )
+    return SuitePlan(
+        suite.name, suite.title, suite.description, suite.primary_metric, describe_dataset(dataset), runs
+    )  # fmt: skip
+
+
+def _experiment(
+    suite: SuiteConfig, arms: ArmsConfig, model: str, transfer: TransferConfig, seed: int
+) -> ExperimentConfig:
+    values = {
+        "data": suite.data.model_dump(),
+        "augment": suite.augment.model_dump(),
+        "model": {**suite.model, **arms.model, "name": model},
+        "transfer": transfer.model_dump(),
+        "train": {**suite.train.model_dump(), **arms.train, "train_seed": seed},
+        "score": suite.score.model_dump(),
+        "label": arms.label,
+    }
+    return parse(ExperimentConfig, values, f"Suite '{suite.name}', model '{model}'")

@@ -1,0 +1,144 @@
+"""The comparison table as data: one row per arm, whatever became of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lungzoo.config import ExperimentConfig
+from lungzoo.evaluation.score import METRICS, summarise
+from lungzoo.models.transfer import RECIPES
+from lungzoo.tracking.record import PlannedRun, RunRecord, SuitePlan
+from lungzoo.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm.
+
+    Args:
+        arm: its name.
+        recipe: human name of the transfer recipe.
+        status: "finished", "skipped", "failed", "pending", or "2 of 3 seeds".
+        reason: why it was skipped or failed.
+        seeds: seeds with a finished run.
+        val_dice: best validation Dice, mean over seeds; NaN without a finished run.
+        metrics: {metric: {mean, low, high, cases, patients}}, per-case means over seeds on the test split.
+        cost: params, train_seconds, peak_memory_mb; means over seeds.
+        selected: the arm with the best validation Dice.
+    """
+
+    arm: str
+    recipe: str
+    status: str
+    reason: str
+    seeds: tuple[int, ...]
+    val_dice: float
+    metrics: dict[str, dict[str, float]]
+    cost: dict[str, float]
+    selected: bool = False
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """Everything a rendering needs: the plan, the rows (best validation Dice first), the protocol in words."""
+
+    plan: SuitePlan
+    rows: tuple[Row, ...]
+    protocol: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "suite": self.plan.name,
+            "title": self.plan.title,
+            "dataset": self.plan.dataset,
+            "primary_metric": self.plan.primary_metric,
+            "protocol": list(self.protocol),
+            "rows": [asdict(row) for row in self.rows],
+        }
+
+
+def build_table(plan: SuitePlan, tracker: Tracker) -> ResultTable:
+    """Read the records of a plan and summarise them; works on a suite that is half done."""
+    records = tracker.find([run.fingerprint for run in plan.runs])
+    by_arm: dict[str, list[PlannedRun]] = {}
+    for run in plan.runs:
+        by_arm.setdefault(run.arm, []).append(run)
+    rows = [_row(arm, runs, records, tracker) for arm, runs in by_arm.items()]
+    rows.sort(key=lambda row: -row.val_dice if row.seeds else np.inf)
+    if rows and rows[0].seeds:
+        rows[0] = Row(**{**rows[0].__dict__, "selected": True})
+    finished = [record for record in records.values() if record.status == "finished"]
+    return ResultTable(plan, tuple(rows), _protocol(plan, finished))
+
+
+def _row(arm: str, runs: list[PlannedRun], records: dict[str, RunRecord], tracker: Tracker) -> Row:
+    config = ExperimentConfig.model_validate(runs[0].config)
+    found = [records[run.fingerprint] for run in runs if run.fingerprint in records]
+    finished = [record for record in found if record.status == "finished"]
+    status, reason = _status(runs, found, finished)
+    return Row(
+        arm=arm,
+        recipe=RECIPES.get(config.transfer.recipe).title,
+        status=status,
+        reason=reason,
+        seeds=tuple(record.seed for record in finished),
+        val_dice=float(np.mean([r.validation["val_dice"] for r in finished])) if finished else float("nan"),
+        metrics=_metrics(finished, config, tracker),
+        cost={key: float(np.mean([r.cost[key] for r in finished])) for key in finished[0].cost} if finished else {},
+    )
+
+
+def _status(runs: list[PlannedRun], found: list[RunRecord], finished: list[RunRecord]) -> tuple[str, str]:
+    reasons = [record for record in found if record.status != "finished"]
+    if len(finished) == len(runs):
+        return "finished", ""
+    reason = reasons[0].reason if reasons else ""
+    if finished:
+        return f"{len(finished)} of {len(runs)} seeds", reason
+    return (reasons[0].status, reason) if reasons else ("pending", "")
+
+
+def _metrics(finished: list[RunRecord], config: ExperimentConfig, tracker: Tracker) -> dict[str, dict[str, float]]:
+    if len(finished) < 2:
+        return finished[0].metrics if finished else {}
+    scores = mean_over_seeds([tracker.case_scores(record.fingerprint) for record in finished])
+    summary = summarise(scores, config.score)
+    rates = [record.metrics["false_positive_rate"]["mean"] for record in finished]
+    summary["false_positive_rate"]["mean"] = float(np.mean(rates))
+    return summary
+
+
+def mean_over_seeds(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Average each case's metrics over seeds, so that an interval over patients is one of the arm, not of a run."""
+    mean = tables[0].copy()
+    for name in (*METRICS, "predicted_px"):
+        mean[name] = np.mean([table.set_index("case")[name].loc[mean["case"]].to_numpy() for table in tables], axis=0)
+    return mean
+
+
+def _protocol(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, ...]:
+    data = plan.dataset
+    lines = [f"Dataset {data['name']}: {data['title']}, {data['licence']}; fingerprint {data['fingerprint'][:12]}."]
+    if not finished:
+        return tuple(lines)
+    record = finished[0]
+    split, counts = record.split, record.counts
+    patients = "/".join(str(split["patients"][part]) for part in ("train", "val", "test"))
+    slices = "/".join(str(split["slices"][part]) for part in ("train", "val", "test"))
+    lines.append(f"Split by patient, seed {split['split_seed']}: train/val/test {patients} patients, {slices} slices.")
+    smallest = record.config["score"]["min_lesion_px"]
+    small = f"; {counts['small']} with a lesion under {smallest} px left out" if smallest > 1 else ""
+    lines.append(f"Test: {counts['lesion']} slices with a lesion, {counts['empty']} without{small}.")
+    seeds = sorted({record.seed for record in finished})
+    over = f", means over seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f", seed {seeds[0]}"
+    lines.append("Chosen on the validation split alone: best epoch of each run, order of the rows, ★.")
+    lines.append(f"Test split predicted once per run{over}. [ ]: 95% interval, bootstrap over patients.")
+    lines.append("Dice, IoU, precision, recall: mean over slices with a lesion. FP: share of lesion-free slices marked.")
+    return tuple(lines)

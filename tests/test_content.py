@@ -1,0 +1,83 @@
+"""Finding the TOML files that ship beside the code."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from lungzoo import content
+from lungzoo.content import content_dir, content_names, find_content
+from lungzoo.errors import UnknownNameError, UsageError
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pretended checkout with two suites; `lungzoo.content` believes it lives there."""
+    suites = tmp_path / "benchmarks" / "suites"
+    suites.mkdir(parents=True)
+    for name in ("quick.toml", "lidc-v1.toml", "notes.md"):
+        (suites / name).write_text("")
+    package = tmp_path / "lungzoo"
+    package.mkdir()
+    monkeypatch.setattr(content, "__file__", str(package / "content.py"))
+    return tmp_path
+
+
+def test_a_checkout_has_content_beside_the_package(checkout: Path) -> None:
+    assert content_dir("suites") == checkout / "benchmarks" / "suites"
+    assert content_names("suites") == ["lidc-v1", "quick"]
+    assert find_content("suites", "quick") == checkout / "benchmarks" / "suites" / "quick.toml"
+
+
+def test_an_installed_package_has_content_inside(checkout: Path) -> None:
+    inside = checkout / "lungzoo" / "_content" / "suites"
+    inside.mkdir(parents=True)
+    (inside / "quick.toml").write_text("")
+    assert content_names("suites") == ["quick"]
+    assert find_content("suites", "quick") == inside / "quick.toml"
+
+
+@pytest.mark.parametrize("kind", ["spaces", "best"])
+def test_a_missing_folder_has_no_names(checkout: Path, kind: str) -> None:
+    assert content_names(kind) == []
+
+
+def test_unknown_suite_names_the_nearest(checkout: Path) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        find_content("suites", "quikc")
+    assert str(caught.value) == "Unknown suite 'quikc'. Did you mean 'quick'? See: lungzoo list suites"
+
+
+def test_unknown_search_space(checkout: Path) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        find_content("spaces", "wide")
+    assert str(caught.value) == "Unknown search space 'wide'. See: lungzoo list spaces"
+
+
+@pytest.mark.parametrize("name", ["mine.toml", "folder/mine", "folder\\mine"])
+def test_a_missing_path_is_said_to_be_one(checkout: Path, name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_content("suites", name)
+    assert str(caught.value) == f"No suite file at '{name}'. Give a .toml file or a shipped name."
+
+
+def test_a_path_is_taken_as_it_is(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout)
+    Path("mine.toml").write_text("")
+    assert find_content("suites", "mine.toml") == Path("mine.toml")
+    assert find_content("suites", "./mine.toml") == Path("mine.toml")
+
+
+def test_a_folder_is_not_a_suite(checkout: Path) -> None:
+    with pytest.raises(UsageError, match="No suite file at"):
+        find_content("suites", str(checkout))
+
+
+def test_shipped_suites_carry_their_own_name() -> None:
+    names = content_names("suites")
+    assert {"quick", "lidc-transfer-v1"} <= set(names)
+    for name in names:
+        with find_content("suites", name).open("rb") as file:
+            assert tomllib.load(file)["name"] == name

@@ -27,6 +27,9 @@ PAGE = ROOT / "docs" / "reference.md"
 LISTS = {
     "models": "Models",
     "encoders": "Encoders",
+    "decoders": "Decoders",
+    "losses": "Losses",
+    "recipes": "Transfer recipes",
     "suites": "Suites",
     "readers": "Dataset readers",
 }

@@ -210,10 +210,15 @@ class ExperimentConfig(Frozen):
     score: ScoreConfig = ScoreConfig()
     """Evaluation."""
 
+    label: str = ""
+    """Tells apart arms that share model and transfer but differ in other settings."""
+
     @property
     def arm(self) -> str:
-        """Name of the arm without its seed: "unet_resnet50 / imagenet-frozen"."""
-        return f"{self.model.name} / {self.transfer.slug}"
+        """Name of the arm without its seed: "unet_mobilenetv2 alpha=0.35 / imagenet-frozen"."""
+        options = "".join(f" {key}={value}" for key, value in self.model.encoder_options)
+        label = f" / {self.label}" if self.label else ""
+        return f"{self.model.name}{options} / {self.transfer.slug}{label}"
 
     def fingerprint(self, dataset_fingerprint: str) -> str:
         """Return the run's identity, 64 hex digits."""
@@ -241,6 +246,8 @@ class ArmsConfig(Frozen):
     """Rows of the zoo."""
     transfers: tuple[TransferConfig, ...] = Field((TransferConfig(),), min_length=1)
     """Transfers, each applied to every model of the block."""
+    label: str = ""
+    """Appended to the arms' names where other settings than model and transfer differ."""
     model: dict[str, Any] = {}
     """Model settings of this block, on top of the suite's."""
     train: dict[str, Any] = {}

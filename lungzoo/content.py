@@ -41,7 +41,7 @@ def find_content(kind: str, name: str) -> Path:
 
 
 def cache_dir() -> Path:
-    """Return the folder for what can be made or fetched again: `LUNGZOO_CACHE`, or the user's cache folder."""
+    """Return the folder for what can be made again: `LUNGZOO_CACHE`, or the user's cache folder."""
     if chosen := os.environ.get("LUNGZOO_CACHE"):
         return Path(chosen)
     base = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")

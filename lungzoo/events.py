@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Note:
 
 Event = SuiteStarted | RunStarted | StepDone | EpochDone | RunEnded | Note
 Observer = Callable[[Event], None]
-_TYPES: dict[str, type] = {t.__name__: t for t in (SuiteStarted, RunStarted, StepDone, EpochDone, RunEnded, Note)}
+_TYPES: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 
 
 def to_json(event: Event) -> str:
@@ -84,7 +85,8 @@ def from_json(line: str) -> Event:
     if not isinstance(kind, str) or kind not in _TYPES:
         raise ValueError(f"not an event: {line[:80]}")
     try:
-        return _TYPES[kind](**values)
+        # JSON has no tuples; a list would make the event unequal to the one that was sent.
+        return _TYPES[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
     except TypeError:
         raise ValueError(f"not a {kind}: {line[:80]}") from None
 

@@ -57,7 +57,14 @@ def imported_names(source: str, module: str, is_package: bool = False) -> Iterat
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield node.lineno, alias.name
+                if alias.name != "lungzoo" or alias.asname:
+                    yield node.lineno, alias.name
+        elif (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "lungzoo"
+        ):
+            yield node.lineno, f"lungzoo.{node.attr}"
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, module, is_package)
             for alias in node.names:
@@ -170,7 +177,12 @@ def test_modules_stay_short(path: Path) -> None:
         ),
         ("lungzoo.helpers", "", "is in no known room; give 'helpers' a layer"),
         ("lungzoo.cli.run", "from lungzoo import open_dataset", "which is in no known room"),
-        ("lungzoo.cli.run", "import lungzoo", "which is in no known room"),
+        (
+            "lungzoo.cli.run",
+            "import lungzoo\nlungzoo.build_model()",
+            "'lungzoo.build_model', which is in no known",
+        ),
+        ("lungzoo.cli.run", "import lungzoo as zoo", "which is in no known room"),
     ],
 )
 def test_checker_catches_a_violation(module: str, source: str, fault: str) -> None:
@@ -185,6 +197,7 @@ def test_checker_catches_a_violation(module: str, source: str, fault: str) -> No
         ("lungzoo", "from lungzoo.cli import main"),
         ("lungzoo.cli.bench", "from lungzoo.suites import grid\nfrom lungzoo import __version__"),
         ("lungzoo.data.split", "from lungzoo.data.store import PreparedDataset\nfrom . import case"),
+        ("lungzoo.cli", "import lungzoo\nprint(lungzoo.__version__)"),
         ("lungzoo.training.loop", "from lungzoo.config import TrainConfig\nimport numpy as np"),
     ],
 )

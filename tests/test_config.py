@@ -79,7 +79,8 @@ def message(model: type[Frozen], values: dict[str, Any]) -> str:
         ),
         (
             {**SUITE, "arms": [{"models": ["a"], "modles": 1}]},
-            "Unknown key 'arms.0.modles'. Did you mean 'models'? Allowed: models, transfers, model, train.",
+            "Unknown key 'arms.0.modles'. Did you mean 'models'? "
+            "Allowed: models, transfers, label, model, train.",
         ),
         (
             {**SUITE, "arms": [{"models": ["a"], "transfers": ["scratch", {"recpie": "frozen"}]}]},
@@ -201,8 +202,13 @@ def test_short_and_long_forms_mix() -> None:
 
 
 def test_arm_name() -> None:
-    values = {**EXPERIMENT, "transfer": "imagenet-frozen", "train": {"train_seed": 4}}
+    values: dict[str, Any] = {**EXPERIMENT, "transfer": "imagenet-frozen", "train": {"train_seed": 4}}
     assert parse(ExperimentConfig, values, "test").arm == "unet_resnet50 / imagenet-frozen"
+
+
+def test_arm_name_tells_options_and_label() -> None:
+    values = {"model": {"name": "unet_mobilenetv2", "encoder_options": {"alpha": 0.35}}, "label": "wide"}
+    assert parse(ExperimentConfig, values, "test").arm == "unet_mobilenetv2 alpha=0.35 / scratch / wide"
 
 
 # Frozen, hashable, JSON
@@ -294,21 +300,31 @@ CHANGES: dict[type[Frozen], dict[str, Any]] = {
     ScoreConfig: {"threshold": 0.4, "min_lesion_px": 10, "shift_px": 4, "bootstrap_draws": 1000},
 }
 
+TOP_LEVEL_CHANGES: dict[str, Any] = {"label": "wide"}
+
+SECTIONS = {
+    name: field.annotation
+    for name, field in ExperimentConfig.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Frozen)
+}
+
 
 def test_every_field_of_an_experiment_has_a_change() -> None:
-    for section, field in ExperimentConfig.model_fields.items():
-        model = field.annotation
-        assert isinstance(model, type)
-        assert set(CHANGES[model]) == set(model.model_fields), section
+    assert set(SECTIONS.values()) == set(CHANGES)
+    assert set(ExperimentConfig.model_fields) == {*SECTIONS, *TOP_LEVEL_CHANGES}
+    for model, changes in CHANGES.items():
+        assert set(changes) == set(model.model_fields), model.__name__
+
+
+@pytest.mark.parametrize("key", list(TOP_LEVEL_CHANGES))
+def test_every_key_beside_the_sections_changes_the_fingerprint(key: str) -> None:
+    changed = parse(ExperimentConfig, {**EXPERIMENT, key: TOP_LEVEL_CHANGES[key]}, "test")
+    assert changed.fingerprint("d") != experiment().fingerprint("d")
 
 
 @pytest.mark.parametrize(
     ("section", "key", "value"),
-    [
-        (section, key, value)
-        for section, field in ExperimentConfig.model_fields.items()
-        for key, value in CHANGES[field.annotation].items()  # type: ignore[index]
-    ],
+    [(section, key, value) for section, model in SECTIONS.items() for key, value in CHANGES[model].items()],
 )
 def test_every_field_changes_the_fingerprint(section: str, key: str, value: Any) -> None:
     changed, plain = experiment(**{section: {key: value}}), experiment()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from lungzoo import content
-from lungzoo.content import content_dir, content_names, find_content
+from lungzoo.content import cache_dir, content_dir, content_names, find_content
 from lungzoo.errors import UnknownNameError, UsageError
 
 
@@ -81,3 +82,19 @@ def test_shipped_suites_carry_their_own_name() -> None:
     for name in names:
         with find_content("suites", name).open("rb") as file:
             assert tomllib.load(file)["name"] == name
+
+
+def test_cache_is_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUNGZOO_CACHE", str(tmp_path / "c"))
+    assert cache_dir() == tmp_path / "c"
+    assert not cache_dir().exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the cache folder of Windows is elsewhere")
+def test_cache_is_the_users_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LUNGZOO_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_dir() == tmp_path / "lungzoo"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_dir() == tmp_path / ".cache" / "lungzoo"

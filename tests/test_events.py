@@ -7,9 +7,21 @@ import json
 
 import pytest
 
-from lungzoo.events import EpochDone, Event, Note, RunEnded, RunStarted, StepDone, from_json, ignore, to_json
+from lungzoo.events import (
+    EpochDone,
+    Event,
+    Note,
+    RunEnded,
+    RunStarted,
+    StepDone,
+    SuiteStarted,
+    from_json,
+    ignore,
+    to_json,
+)
 
 EVENTS: list[Event] = [
+    SuiteStarted("Quick look", ahead=("unet_cnn / scratch", "unet_resnet50 / scratch"), finished=2),
     RunStarted("unet_resnet50 / imagenet-frozen", 3, epochs=20, steps_per_epoch=12, params=4_000_000),
     StepDone(epoch=1, step=5, loss=0.25),
     EpochDone(epoch=1, loss=0.5, val_dice=0.75, best=True, seconds=1.5),
@@ -42,7 +54,7 @@ def test_every_event_type_is_covered() -> None:
 
 def test_events_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        EVENTS[1].loss = 0.0  # type: ignore[misc, union-attr]
+        EVENTS[-1].text = ""  # type: ignore[misc, union-attr]
 
 
 @pytest.mark.parametrize(

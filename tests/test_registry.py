@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import sys
 from collections.abc import Iterator
@@ -31,9 +32,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def things() -> Registry[Any]:
-    import lungzoo_test_things
-
-    return lungzoo_test_things.THINGS  # type: ignore[no-any-return]
+    registry: Registry[Any] = importlib.import_module("lungzoo_test_things").THINGS
+    return registry
 
 
 def write_module(package: Path, name: str, body: str) -> None:

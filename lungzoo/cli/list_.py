@@ -41,7 +41,7 @@ def encoders(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
         }
         for name, spec in ENCODERS.items()
     ]
-    _print(rows, pattern, as_json)
+    _print(rows, pattern, as_json, hidden=("levels", "scaling", "licence"))
 
 
 @app.command()
@@ -81,7 +81,7 @@ def readers(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
         {"name": name, "description": reader.title, "units": reader.units, "licence": reader.licence}
         for name, reader in READERS.items()
     ]
-    _print(rows, pattern, as_json)
+    _print(rows, pattern, as_json, hidden=("licence",))
 
 
 @app.command()
@@ -98,10 +98,10 @@ def suites(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
     _print(rows, pattern, as_json)
 
 
-def _print(rows: list[dict[str, Any]], pattern: str, as_json: bool) -> None:
+def _print(rows: list[dict[str, Any]], pattern: str, as_json: bool, hidden: tuple[str, ...] = ()) -> None:
     from fnmatch import fnmatchcase
 
-    print_listing([row for row in rows if fnmatchcase(row["name"], pattern)], as_json)
+    print_listing([row for row in rows if fnmatchcase(row["name"], pattern)], as_json, hidden)
 
 
 def _summary(entry: object) -> str:

@@ -10,8 +10,8 @@ import typer
 JSON_OPTION = typer.Option(False, "--json", help="Print JSON for programs.")
 
 
-def print_listing(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Print rows of the same keys as JSON or as a table."""
+def print_listing(rows: list[dict[str, Any]], as_json: bool, hidden: tuple[str, ...] = ()) -> None:
+    """Print rows of the same keys as JSON, or as a table without the `hidden` columns."""
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
@@ -21,11 +21,12 @@ def print_listing(rows: list[dict[str, Any]], as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    shown = [column for column in rows[0] if column not in hidden]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in rows[0]:
+    for column in shown:
         table.add_column(column, no_wrap=column == "name", overflow="fold")
     for row in rows:
-        table.add_row(*(_text(value) for value in row.values()))
+        table.add_row(*(_text(row[column]) for column in shown))
     Console().print(table)
 
 

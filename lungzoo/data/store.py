@@ -319,7 +319,6 @@ def _read_info(path: Path) -> dict[str, Any]:
     try:
         info = json.loads((path / "dataset.json").read_text(encoding="utf-8"))
         version = info["format_version"]
-        complete = {"units", "shape", "mask_bits", "sha256", "fingerprint"} <= info.keys()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise DatasetError(f"{path / 'dataset.json'} is damaged. Import the dataset again.") from None
     if version != FORMAT_VERSION:
@@ -327,9 +326,21 @@ def _read_info(path: Path) -> dict[str, Any]:
             f"{path} has format version {version}; this lungzoo reads version {FORMAT_VERSION}. "
             "Import it again."
         )
-    if not complete or info["units"] not in _DTYPES:
+    if not _is_complete(info):
         raise DatasetError(f"{path / 'dataset.json'} is incomplete. Import the dataset again.")
     return dict(info)
+
+
+def _is_complete(info: dict[str, Any]) -> bool:
+    shape, sha256 = info.get("shape"), info.get("sha256")
+    return (
+        info.get("units") in list(_DTYPES)
+        and isinstance(shape, list)
+        and isinstance(info.get("mask_bits"), list)
+        and isinstance(info.get("fingerprint"), str)
+        and isinstance(sha256, dict)
+        and set(sha256) == set(FILES)
+    )
 
 
 def _sha256(path: Path) -> str:

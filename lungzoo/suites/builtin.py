@@ -26,5 +26,5 @@ def phantom_dataset(config: PhantomConfig, progress: Progress | None = None) -> 
 
 
 def _path(config: PhantomConfig) -> Path:
-    identity = f"{config.canonical()} revision {getattr(PhantomReader, "revision", 0)}"
+    identity = f"{config.canonical()} revision {PhantomReader.revision}"
     return cache_dir() / "datasets" / f"phantom-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"

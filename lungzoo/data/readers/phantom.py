@@ -48,6 +48,8 @@ class PhantomReader:
         config: patients, slices per patient, size in pixels and seed.
     """
 
+    revision = 1
+    """Raise it when a change alters the slices that an unchanged config gives."""
     title = "Synthetic chest-CT phantom"
     licence = "CC0-1.0"
     citation = "Computed by lungzoo; no patient's data is in it."

@@ -1,0 +1,20 @@
+"""Hand-worked numbers."""
+
+import math
+
+import numpy as np
+import pytest
+
+from lungzoo.losses.dice_ce import dice_ce
+
+
+def test_undecided_everywhere():
+    mask = np.zeros((1, 2, 2, 1), "float32")
+    mask[0, 0, 0, 0] = 1
+    # Probability 1/2 at 4 pixels, 1 of them lesion: Dice = (2·½ + 1) / (1 + 2 + 1) = ½; cross-entropy = ln 2.
+    assert float(dice_ce(mask, np.zeros_like(mask))) == pytest.approx(0.5 + math.log(2), abs=1e-6)
+
+
+def test_empty_and_silent_costs_nothing():
+    mask = np.zeros((1, 2, 2, 1), "float32")
+    assert float(dice_ce(mask, np.full_like(mask, -30.0))) == pytest.approx(0.0, abs=1e-6)

@@ -72,6 +72,8 @@ class DataConfig(Frozen):
     """HU that map to 0 and 1; used only for datasets in HU (uint8 ones are divided by 255)."""
     consensus_readers: int = Field(2, ge=1, le=8)
     """A pixel is lesion where at least this many readers drew it (never more than the dataset has)."""
+    disputed: Literal["drop", "keep"] = "drop"
+    """Slices that some reader drew on but too few agree about: left out everywhere, or kept as lesion-free."""
     max_slices_per_volume: int | None = Field(None, ge=1)
     """Keep at most this many slices of each volume, those nearest to its middle."""
     val_fraction: float = Field(0.15, gt=0, lt=1)

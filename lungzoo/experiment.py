@@ -137,7 +137,7 @@ class _Run:
         self.config, self.dataset, self.tracker = config, dataset, tracker
         self.workspace, self.suite_id, self.observe = workspace, suite_id, observe
         self.split = split_patients(dataset.cases, config.data, dataset.fingerprint)
-        self.rows = _rows(dataset, self.split, config)
+        self.rows = select_rows(dataset, self.split, config.data)
         self.record = RunRecord(
             fingerprint=config.fingerprint(dataset.fingerprint),
             arm=config.arm,
@@ -281,11 +281,6 @@ def describe_dataset(dataset: PreparedDataset) -> dict[str, Any]:
         "slices": len(dataset),
         "patients": patients,
     }
-
-
-def _rows(dataset: PreparedDataset, split: Split, config: ExperimentConfig) -> dict[str, np.ndarray]:
-    limit = config.data.max_slices_per_volume
-    return {part: select_rows(dataset.cases, split.rows(dataset.cases, part), limit) for part in PARTS}
 
 
 def _describe_split(split: Split, rows: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -59,11 +59,7 @@ def imported_names(source: str, module: str, is_package: bool = False) -> Iterat
             for alias in node.names:
                 if alias.name != "lungzoo" or alias.asname:
                     yield node.lineno, alias.name
-        elif (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == "lungzoo"
-        ):
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "lungzoo":
             yield node.lineno, f"lungzoo.{node.attr}"
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, module, is_package)

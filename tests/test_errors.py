@@ -82,9 +82,7 @@ def test_a_failure_leaves_with_1(kind: type[LungzooError]) -> None:
 
 
 def test_there_is_one_tree() -> None:
-    raised = [
-        value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)
-    ]
+    raised = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
     assert all(issubclass(kind, LungzooError) for kind in raised)
 
 
@@ -112,13 +110,11 @@ def test_errors_survive_pickling(error: LungzooError) -> None:
         ),
         (
             errno.ENOSPC,
-            "Cannot write the dataset /d/x: No space left on device. "
-            "Free some space, or choose another disk.",
+            "Cannot write the dataset /d/x: No space left on device. Free some space, or choose another disk.",
         ),
         (
             errno.EROFS,
-            "Cannot write the dataset /d/x: Read-only file system. "
-            "Choose a folder that is not mounted read-only.",
+            "Cannot write the dataset /d/x: Read-only file system. Choose a folder that is not mounted read-only.",
         ),
         (
             errno.ENOTDIR,

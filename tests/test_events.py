@@ -25,9 +25,7 @@ EVENTS: list[Event] = [
     RunStarted("unet_resnet50 / imagenet-frozen", 3, epochs=20, steps_per_epoch=12, params=4_000_000),
     StepDone(epoch=1, step=5, loss=0.25),
     EpochDone(epoch=1, loss=0.5, val_dice=0.75, best=True, seconds=1.5),
-    RunEnded(
-        "unet_cnn / scratch", 0, status="skipped", reason="weights unavailable", score=None, seconds=0.0
-    ),
+    RunEnded("unet_cnn / scratch", 0, status="skipped", reason="weights unavailable", score=None, seconds=0.0),
     Note("two\nlines, a “quote” and a tab\t"),
 ]
 

@@ -109,9 +109,7 @@ def _join(a: np.ndarray, b: np.ndarray, blend_mm: float = 9.0) -> np.ndarray:
     return b + mix * (a - b) - blend_mm * mix * (1 - mix)
 
 
-def _draw_mediastinum(
-    hu: np.ndarray, grid: Grid, build: _Build, wall: np.ndarray, tone: np.ndarray
-) -> np.ndarray:
+def _draw_mediastinum(hu: np.ndarray, grid: Grid, build: _Build, wall: np.ndarray, tone: np.ndarray) -> np.ndarray:
     """Draw heart, great vessels, gullet, windpipe and liver dome; return the distance to all of it."""
     level = build.level + grid.z / 250
     heart_size = np.clip(0.25 + 1.1 * level, 0.3, 1.1)
@@ -149,9 +147,7 @@ def _draw_bones(hu: np.ndarray, grid: Grid, build: _Build, wall: np.ndarray) -> 
     back = 0.62 * build.cavity[1]
     arch = np.minimum(
         _ellipse(grid, (back + 34, 0.0), (4.0, 11.0)),
-        np.maximum(
-            _ellipse(grid, (back + 19, 0.0), (13.0, 13.0)), -_ellipse(grid, (back + 17, 0.0), (9.0, 9.0))
-        ),
+        np.maximum(_ellipse(grid, (back + 19, 0.0), (13.0, 13.0)), -_ellipse(grid, (back + 17, 0.0), (9.0, 9.0))),
     )
     wings = np.hypot((np.abs(grid.x) - 22) / 13, (grid.y - back - 20) / 4.5) - 1
     for shape in (_ellipse(grid, (back, 0.0), (17.0, 14.0)), arch, 4.5 * wings):

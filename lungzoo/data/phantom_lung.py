@@ -12,9 +12,7 @@ TREES_PER_LUNG = 6
 _THINNEST_MM = 0.7
 
 
-def draw_lung(
-    hu: np.ndarray, grid: Grid, lung: np.ndarray, tone: np.ndarray, rng: np.random.Generator
-) -> None:
+def draw_lung(hu: np.ndarray, grid: Grid, lung: np.ndarray, tone: np.ndarray, rng: np.random.Generator) -> None:
     """Draw air-filled tissue, denser towards the back, with branching vessels and airways beside them."""
     cover = grid.cover(lung)
     tissue = rng.uniform(-885, -835) + 0.35 * grid.y + 14 * tone

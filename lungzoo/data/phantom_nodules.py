@@ -105,9 +105,7 @@ def place_nodule(
     return None
 
 
-def draw_nodule(
-    hu: np.ndarray, grid: Grid, chest: Chest, nodule: Nodule, rng: np.random.Generator
-) -> np.ndarray:
+def draw_nodule(hu: np.ndarray, grid: Grid, chest: Chest, nodule: Nodule, rng: np.random.Generator) -> np.ndarray:
     """Draw a nodule into `hu`, in place, and return its true shape as a boolean volume."""
     box = grid.box(nodule.centre_mm - nodule.reach_mm, nodule.centre_mm + nodule.reach_mm)
     part, view = grid.crop(box), hu[box]

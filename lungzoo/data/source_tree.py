@@ -45,9 +45,7 @@ def open_tree(source: Path, layout: str) -> SourceTree:
     try:
         return _ZipTree(source)
     except OSError as error:
-        raise DatasetError(
-            f"Cannot read {source}: {error.strerror or error}. Check its permissions."
-        ) from None
+        raise DatasetError(f"Cannot read {source}: {error.strerror or error}. Check its permissions.") from None
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
         raise DatasetError(
             f"{source} is not a sound zip file: {error}. Received {source.stat().st_size:,} bytes; a "
@@ -73,9 +71,7 @@ class _FolderTree:
 
     @staticmethod
     def _refuse(error: OSError) -> None:
-        raise DatasetError(
-            f"Cannot list {error.filename}: {error.strerror}. Check its permissions."
-        ) from None
+        raise DatasetError(f"Cannot list {error.filename}: {error.strerror}. Check its permissions.") from None
 
 
 class _ZipTree:

@@ -16,6 +16,8 @@ from lungzoo.errors import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lungzoo.data.store import PreparedDataset
+
 PARTS = ("train", "val", "test")
 
 
@@ -82,15 +84,36 @@ def split_patients(cases: pd.DataFrame, config: DataConfig, dataset_fingerprint:
     return Split(chosen[0], chosen[1], chosen[2], config.split_seed, dataset_fingerprint)
 
 
-def select_rows(cases: pd.DataFrame, rows: np.ndarray, max_slices_per_volume: int | None) -> np.ndarray:
+def select_rows(dataset: PreparedDataset, split: Split, config: DataConfig) -> dict[str, np.ndarray]:
+    """Return the row numbers of each part that the config uses, ascending.
+
+    Raises:
+        ConfigError: a part is left without slices.
+    """
+    usable = np.ones(len(dataset), bool)
+    if config.disputed == "drop":
+        usable &= ~dataset.disputed(config.consensus_readers)
+    chosen = {}
+    for part in PARTS:
+        rows = split.rows(dataset.cases, part)
+        chosen[part] = middle_slices(dataset.cases, rows[usable[rows]], config.max_slices_per_volume)
+        if not len(chosen[part]):
+            raise ConfigError(
+                f"The {part} split of '{dataset.name}' has no slices that {config.consensus_readers} readers agree on. "
+                "Lower data.consensus_readers, or set data.disputed = \"keep\"."
+            )
+    return chosen
+
+
+def middle_slices(cases: pd.DataFrame, rows: np.ndarray, most: int | None) -> np.ndarray:
     """Return `rows`, thinned to the slices of each volume that are nearest to its middle."""
-    if max_slices_per_volume is None:
+    if most is None:
         return rows
     kept: list[int] = []
     for _, group in cases.iloc[rows].assign(row=rows).groupby("volume", sort=False):
         ordered = group.sort_values("z")["row"].to_numpy()
-        spare = max(len(ordered) - max_slices_per_volume, 0)
-        kept.extend(ordered[spare // 2 : spare // 2 + max_slices_per_volume])
+        spare = max(len(ordered) - most, 0)
+        kept.extend(ordered[spare // 2 : spare // 2 + most])
     return np.sort(np.asarray(kept, dtype=rows.dtype))
 
 

@@ -98,6 +98,15 @@ class PreparedDataset:
         needed = min(min_readers, len(self.mask_bits))
         return (np.bitwise_count(bits) >= needed).astype(np.uint8)
 
+    def disputed(self, min_readers: int) -> np.ndarray:
+        """Return bool (N,): some reader drew on the slice, but no pixel has `min_readers` of them."""
+        answer = np.zeros(len(self), bool)
+        for start in range(0, len(self), 256):
+            rows = np.arange(start, min(start + 256, len(self)))
+            drawn = np.asarray(self.masks[rows]).any(axis=(1, 2))
+            answer[rows] = drawn & ~self.consensus(rows, min_readers).any(axis=(1, 2))
+        return answer
+
     def _load_array(self, name: str, dtype: np.dtype[Any]) -> np.ndarray:
         try:
             array = np.load(self.path / name, mmap_mode="r", allow_pickle=False)
@@ -129,8 +138,7 @@ class PreparedDataset:
         for name, expected in self.info["sha256"].items():
             if _sha256(self.path / name) != expected:
                 raise DatasetError(
-                    f"{self.path / name} is not what was imported (its sha256 differs). "
-                    "Import the dataset again."
+                    f"{self.path / name} is not what was imported (its sha256 differs). Import the dataset again."
                 )
 
 
@@ -269,9 +277,7 @@ class StoreWriter:
         (self._partial / "dataset.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
 
 
-def import_dataset(
-    reader: Reader, reader_name: str, dest: Path | str, progress: Progress | None = None
-) -> None:
+def import_dataset(reader: Reader, reader_name: str, dest: Path | str, progress: Progress | None = None) -> None:
     """Read every slice of a source into a new prepared dataset.
 
     Args:
@@ -323,8 +329,7 @@ def _read_info(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{path / 'dataset.json'} is damaged. Import the dataset again.") from None
     if version != FORMAT_VERSION:
         raise DatasetError(
-            f"{path} has format version {version}; this lungzoo reads version {FORMAT_VERSION}. "
-            "Import it again."
+            f"{path} has format version {version}; this lungzoo reads version {FORMAT_VERSION}. Import it again."
         )
     if not _is_complete(info):
         raise DatasetError(f"{path / 'dataset.json'} is incomplete. Import the dataset again.")

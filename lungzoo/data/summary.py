@@ -87,8 +87,7 @@ def _labels(dataset: PreparedDataset) -> dict[str, dict[str, int]]:
     labels = dataset.cases["label"].replace("", UNLABELLED)
     groups = dataset.cases.groupby(labels)["patient"]
     return {
-        str(label): {"slices": int(patients.size), "patients": int(patients.nunique())}
-        for label, patients in groups
+        str(label): {"slices": int(patients.size), "patients": int(patients.nunique())} for label, patients in groups
     }
 
 
@@ -122,8 +121,6 @@ def _readers(dataset: PreparedDataset) -> dict[str, Any]:
     bits = dataset.cases["readers"].to_numpy(np.uint8)
     by_number = np.bincount(np.bitwise_count(bits), minlength=len(dataset.mask_bits) + 1)
     return {
-        "slices_by_reader": {
-            name: int(((bits >> bit) & 1).sum()) for bit, name in enumerate(dataset.mask_bits)
-        },
+        "slices_by_reader": {name: int(((bits >> bit) & 1).sum()) for bit, name in enumerate(dataset.mask_bits)},
         "slices_by_number": {str(number): int(count) for number, count in enumerate(by_number)},
     }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from lungzoo.errors import LungzooError, WeightsUnavailable
 
@@ -48,10 +50,9 @@ def _fetch_failure(encoder: str, weights: str, message: str) -> str:
     )
 
 
-def _cache_dir() -> str:
-    import keras
-
-    return f"{keras.config.keras_home()}/models" if hasattr(keras.config, "keras_home") else "KERAS_HOME/models"
+def _cache_dir() -> Path:
+    """Where Keras keeps downloads: it reads KERAS_HOME, else uses ~/.keras."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
 
 def _first_line(error: Exception) -> str:

@@ -57,9 +57,7 @@ def make_slice() -> MakeSlice:
 def store(tmp_path: Path) -> Callable[..., PreparedDataset]:
     """Import slices into a new dataset and open it."""
 
-    def make(
-        slices: Sequence[Slice], units: str = "hu", mask_bits: Sequence[str] = ("truth",)
-    ) -> PreparedDataset:
+    def make(slices: Sequence[Slice], units: str = "hu", mask_bits: Sequence[str] = ("truth",)) -> PreparedDataset:
         dest = tmp_path / "dataset"
         import_dataset(HandMadeReader(slices, units, mask_bits), "hand-made", dest)
         return PreparedDataset(dest)

@@ -224,8 +224,8 @@ class TestRefusal:
                 yield from self.slices
                 raise ImportRefused("source", ["A-7.png: does not decode"])
 
+        reader = Faulty([make_slice(0), make_slice(1, size_px=7)])
         with pytest.raises(ImportRefused) as caught:
-            reader = Faulty([make_slice(0), make_slice(1, size_px=7)])
             import_dataset(reader, "hand-made", parent / "d")
         assert [fault.split(":")[0] for fault in caught.value.faults] == ["A-1.png", "A-7.png"]
 
@@ -285,9 +285,7 @@ class TestDestination:
         dataset = store([make_slice(0)])
         with pytest.raises(StorageError) as caught:
             import_dataset(hand_made_reader([make_slice(1)]), "hand-made", dataset.path)
-        assert str(caught.value) == (
-            f"{dataset.path} exists already. Choose another name, or delete it first."
-        )
+        assert str(caught.value) == (f"{dataset.path} exists already. Choose another name, or delete it first.")
         assert PreparedDataset(dataset.path).fingerprint == dataset.fingerprint
         assert list(tmp_path.iterdir()) == [dataset.path]
 
@@ -298,18 +296,12 @@ class TestDestination:
             with pytest.raises(BusyError) as caught, StoreWriter(dest, "hu"):
                 pass
             first.commit(SOURCE)
-        assert str(caught.value) == (
-            f"Another process is writing {dest}. Wait for it, or choose another destination."
-        )
+        assert str(caught.value) == (f"Another process is writing {dest}. Wait for it, or choose another destination.")
         assert len(PreparedDataset(dest)) == 1
         assert list(tmp_path.iterdir()) == [dest]
 
     def test_a_killed_writer_is_no_obstacle(self, tmp_path, make_slice, hand_made_reader):
-        code = (
-            "writer = StoreWriter(dest, 'hu').__enter__()\n"
-            "writer.add(one)\n"
-            "os.kill(os.getpid(), signal.SIGKILL)\n"
-        )
+        code = "writer = StoreWriter(dest, 'hu').__enter__()\nwriter.add(one)\nos.kill(os.getpid(), signal.SIGKILL)\n"
         dest = tmp_path / "d"
         assert run_writer(code, dest).returncode == -signal.SIGKILL
         assert (tmp_path / ".d.partial").is_dir()
@@ -318,5 +310,5 @@ class TestDestination:
 
     def test_parent_that_is_a_file(self, tmp_path, make_slice, hand_made_reader):
         (tmp_path / "file").write_text("")
-        with pytest.raises(StorageError, match="Cannot write the dataset .*file"):
+        with pytest.raises(StorageError, match=r"Cannot write the dataset .*file"):
             import_dataset(hand_made_reader([make_slice(0)]), "hand-made", tmp_path / "file" / "d")

@@ -29,10 +29,8 @@ LAYOUT = (
 READER_COUNT = 4
 MAX_PIXELS = 4096 * 4096
 _LOOK_AHEAD = 32
-_FILE = re.compile(
-    r"(?P<root>.*/)?(?P<patient>[^/]+)/nodule-(\d{1,9})/(images|mask-[0-3])/slice-(\d{1,9})\.png", re.I
-)
-_PNG_START = b"\x89PNG\r\n\x1a\n"
+_FILE = re.compile(r"(?P<root>.*/)?(?P<patient>[^/]+)/nodule-(\d{1,9})/(images|mask-[0-3])/slice-(\d{1,9})\.png", re.I)
+_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _METADATA = {  # column of metadata.csv -> extra column
     "mal_median": "malignancy",
     "diameter_mm": "diameter_mm",
@@ -143,9 +141,7 @@ class LidcSlicesReader:
     def _is_complete(self, key: _Key, files: dict[str, str]) -> bool:
         parts = ("images", *(f"mask-{n}" for n in range(READER_COUNT)))
         missing = [part for part in parts if part not in files]
-        self._faults += [
-            f"{key.patient}/nodule-{key.nodule}/{part}/slice-{key.z}.png: is missing" for part in missing
-        ]
+        self._faults += [f"{key.patient}/nodule-{key.nodule}/{part}/slice-{key.z}.png: is missing" for part in missing]
         return not missing
 
     def _read_metadata(self, tables: list[str]) -> dict[tuple[str, int], _Nodule]:
@@ -203,9 +199,7 @@ class LidcSlicesReader:
         )
 
 
-def _in_threads(
-    read: Callable[[_Key], Slice | list[str]], keys: Iterable[_Key]
-) -> Iterator[Slice | list[str]]:
+def _in_threads(read: Callable[[_Key], Slice | list[str]], keys: Iterable[_Key]) -> Iterator[Slice | list[str]]:
     """Map in order over threads, a few slices ahead at most; decoding PNGs leaves the interpreter free."""
     workers = min(8, os.cpu_count() or 1)
     pool = ThreadPoolExecutor(workers)
@@ -227,6 +221,8 @@ def _decode(data: bytes, is_mask: bool) -> np.ndarray:
 
     if not data.startswith(_PNG_START) or len(data) < 24:
         raise ValueError("is not a PNG file")
+    if _PNG_END not in data:
+        raise ValueError("is cut off: a PNG without an end")
     width, height = struct.unpack(">II", data[16:24])
     if width * height > MAX_PIXELS:
         raise ValueError(f"is {width}×{height} pixels large, more than the {MAX_PIXELS:,} allowed")

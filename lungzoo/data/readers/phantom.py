@@ -76,9 +76,7 @@ class PhantomReader:
         nodules = [] if index % HEALTHY_EVERY == HEALTHY_EVERY - 1 else self._place(index, chest, rng)
         truths = [draw_nodule(hu, self._grid, chest, nodule, rng) for nodule in nodules]
         images = add_noise(hu, chest.body_mm, rng)
-        return [
-            self._slice(index, z, images[z], nodules, [truth[z] for truth in truths]) for z in range(len(hu))
-        ]
+        return [self._slice(index, z, images[z], nodules, [truth[z] for truth in truths]) for z in range(len(hu))]
 
     def _place(self, index: int, chest: Chest, rng: np.random.Generator) -> list[Nodule]:
         nodules: list[Nodule] = []
@@ -90,9 +88,7 @@ class PhantomReader:
                 nodules.append(nodule)
         return nodules
 
-    def _slice(
-        self, index: int, z: int, image: np.ndarray, nodules: list[Nodule], truths: list[np.ndarray]
-    ) -> Slice:
+    def _slice(self, index: int, z: int, image: np.ndarray, nodules: list[Nodule], truths: list[np.ndarray]) -> Slice:
         cut = [nodule for nodule, truth in zip(nodules, truths, strict=True) if truth.any()]
         largest = max(cut, key=lambda nodule: nodule.diameter_mm, default=None)
         mask = np.zeros(image.shape, np.uint8)

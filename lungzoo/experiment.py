@@ -120,8 +120,6 @@ def record_failure(
         return run.deliver()
 
 
-
-
 class _Run:
     """One attempt at one run."""
 
@@ -182,7 +180,7 @@ class _Run:
             self.tracker.finish_run(run_id, record, history, outbox)
         except TrackingError as error:
             raise TrackingError(
-                f"{error} The results of '{record.arm}' are safe in {outbox}; run the same command again to deliver them."
+                f"{error} The results of '{record.arm}' are safe in {outbox}; the same command delivers them."
             ) from error
         self.workspace.delivered(keep_progress=record.status == "failed")
         return record

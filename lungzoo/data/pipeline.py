@@ -32,9 +32,7 @@ class Pipeline:
         """Return the number of full training batches of an epoch (at least one)."""
         return max(len(rows) // self._batch_size, 1)
 
-    def training(
-        self, rows: np.ndarray, augment: AugmentConfig, seed: int, start_epoch: int, epochs: int
-    ) -> Any:
+    def training(self, rows: np.ndarray, augment: AugmentConfig, seed: int, start_epoch: int, epochs: int) -> Any:
         """Return a tf.data.Dataset of the training batches of epochs [start_epoch, epochs).
 
         The order of cases and their augmentation are functions of (seed, epoch, case) alone.
@@ -55,9 +53,7 @@ class Pipeline:
             shift = tf.cast(tf.round(centred[:, 0:2] * augment.shift_px), tf.int32)
             flip = (draws[:, 2:4] < 0.5) & augment.flip
             image = self._scale(move(image, shift, flip))
-            image = change_intensity(
-                image, 1 + centred[:, 4] * augment.intensity, centred[:, 5] * augment.intensity
-            )
+            image = change_intensity(image, 1 + centred[:, 4] * augment.intensity, centred[:, 5] * augment.intensity)
             return image[..., tf.newaxis], tf.cast(move(mask, shift, flip), tf.float32)[..., tf.newaxis]
 
         return self._finish(order.map(load, num_parallel_calls=2))
@@ -122,6 +118,4 @@ class Pipeline:
     def _check_shift(self, shift_px: int) -> None:
         side = min(self._dataset.images.shape[1:])
         if shift_px >= side:
-            raise ConfigError(
-                f"shift_px must be smaller than the image side of {side} pixels. Received: {shift_px}"
-            )
+            raise ConfigError(f"shift_px must be smaller than the image side of {side} pixels. Received: {shift_px}")

@@ -78,9 +78,7 @@ def split_patients(cases: pd.DataFrame, config: DataConfig, dataset_fingerprint:
     part = np.zeros(n, dtype=int)
     part[_spread(np.arange(n), n_test)] = 2
     part[_spread(np.flatnonzero(part == 0), n_val)] = 1
-    chosen = [
-        tuple(sorted(p for p, k in zip(ordered, part, strict=True) if k == which)) for which in range(3)
-    ]
+    chosen = [tuple(sorted(p for p, k in zip(ordered, part, strict=True) if k == which)) for which in range(3)]
     return Split(chosen[0], chosen[1], chosen[2], config.split_seed, dataset_fingerprint)
 
 
@@ -100,7 +98,7 @@ def select_rows(dataset: PreparedDataset, split: Split, config: DataConfig) -> d
         if not len(chosen[part]):
             raise ConfigError(
                 f"The {part} split of '{dataset.name}' has no slices that {config.consensus_readers} readers agree on. "
-                "Lower data.consensus_readers, or set data.disputed = \"keep\"."
+                'Lower data.consensus_readers, or set data.disputed = "keep".'
             )
     return chosen
 
@@ -118,12 +116,16 @@ def middle_slices(cases: pd.DataFrame, rows: np.ndarray, most: int | None) -> np
 
 
 def _stratified_order(cases: pd.DataFrame, rng: np.random.Generator) -> list[str]:
-    by_patient = cases.groupby("patient")["label"].agg([lambda labels: labels.mode().iloc[0], "size"])
-    by_patient.columns = ["label", "slices"]
-    by_patient["many"] = by_patient["slices"] > by_patient["slices"].median()
-    by_patient = by_patient.sort_index()
-    by_patient["random"] = rng.permutation(len(by_patient))
-    return [str(patient) for patient in by_patient.sort_values(["label", "many", "random"]).index]
+    """Return the patients so that neighbours are alike, and in random order where they are equally alike."""
+    labels = cases.groupby("patient")["label"].agg(_most_frequent).sort_index()
+    slices = cases.groupby("patient")["label"].size().sort_index()
+    many = (slices > slices.median()).to_numpy()
+    order = np.lexsort((rng.permutation(len(labels)), many, labels.to_numpy(str)))
+    return [str(patient) for patient in labels.index[order]]
+
+
+def _most_frequent(labels: pd.Series) -> str:
+    return str(labels.mode().iloc[0])
 
 
 def _spread(positions: np.ndarray, count: int) -> np.ndarray:

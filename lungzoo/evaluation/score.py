@@ -33,14 +33,15 @@ def score_cases(predictions: Predictions, cases: pd.DataFrame, config: ScoreConf
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
-    identities = cases[["case", "patient", "label"]].to_dict("records")
+    identities = zip(cases["case"], cases["patient"], cases["label"], strict=True)
     for identity, reference, mask in zip(identities, predictions.references, predictions.masks, strict=True):
         counts = overlap(reference, mask)
         area = counts.true_positive + counts.false_negative
         group = "empty" if area == 0 else "lesion" if area >= config.min_lesion_px else "small"
         values = {name: getattr(counts, name) for name in METRICS}
         predicted = counts.true_positive + counts.false_positive
-        rows.append({**identity, "group": group, "reference_px": area, "predicted_px": predicted, **values})
+        names = dict(zip(("case", "patient", "label"), identity, strict=True))
+        rows.append({**names, "group": group, "reference_px": area, "predicted_px": predicted, **values})
     return pd.DataFrame(rows)
 
 

@@ -24,9 +24,7 @@ class Interval:
     patients: int
 
 
-def patient_bootstrap(
-    values: np.ndarray, patients: np.ndarray, draws: int, seed: int, level: float = 0.95
-) -> Interval:
+def patient_bootstrap(values: np.ndarray, patients: np.ndarray, draws: int, seed: int, level: float = 0.95) -> Interval:
     """Mean over cases with a percentile interval from resampling patients with replacement.
 
     Args:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
-from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from lungzoo.errors import TrackingError, storage_error
 from lungzoo.tracking.record import RunRecord, SuitePlan
+from mlflow import MlflowClient
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -302,5 +302,3 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-

@@ -40,4 +40,3 @@ class Tracker(Protocol):
 
     def case_scores(self, fingerprint: str) -> pd.DataFrame:
         """Return the per-case scores of a finished run."""
-

@@ -102,7 +102,7 @@ def _write_arrays(path: Path, groups: dict[str, Values]) -> str:
     arrays = {f"{group}/{number}": value for group, values in groups.items() for number, value in enumerate(values)}
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
         file.flush()
         os.fsync(file.fileno())
     with temporary.open("rb") as file:

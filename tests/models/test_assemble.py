@@ -11,17 +11,17 @@ def check(transfer: str = "scratch", **model) -> None:
 
 
 def test_unknown_model_names_the_nearest():
-    with pytest.raises(UnknownNameError, match="Unknown model 'unet_resnet5O'. Did you mean 'unet_resnet50'"):
+    with pytest.raises(UnknownNameError, match=r"Unknown model 'unet_resnet5O'. Did you mean 'unet_resnet50'"):
         check(name="unet_resnet5O")
 
 
 def test_unknown_encoder_option_names_the_nearest():
-    with pytest.raises(ConfigError, match="Encoder 'mobilenetv2' has no option 'alfa'. Did you mean 'alpha'"):
+    with pytest.raises(ConfigError, match=r"Encoder 'mobilenetv2' has no option 'alfa'. Did you mean 'alpha'"):
         check(name="unet_mobilenetv2", encoder_options={"alfa": 0.35})
 
 
 def test_weights_that_do_not_exist():
-    with pytest.raises(ConfigError, match="Encoder 'cnn' has no 'imagenet' weights. Allowed: none"):
+    with pytest.raises(ConfigError, match=r"Encoder 'cnn' has no 'imagenet' weights. Allowed: none"):
         check("imagenet-finetune", name="cnn_scratch")
 
 

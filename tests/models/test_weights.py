@@ -49,7 +49,9 @@ def test_weights_that_cannot_be_fetched_say_which_file_goes_where(tmp_path):
 def test_a_truncated_file_is_named_and_not_used(tmp_path):
     models = tmp_path / "models"
     models.mkdir()
-    (models / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5").write_bytes(b"\x89HDF\r\n\x1a\n" * 9)
+    (models / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5").write_bytes(
+        b"\x89HDF\r\n\x1a\n" * 9
+    )
     answer = load(tmp_path, "0.35")
     assert answer.startswith("unavailable: the imagenet weights of mobilenetv2")
     assert "cannot be read" in answer

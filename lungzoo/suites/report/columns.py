@@ -6,7 +6,19 @@ import math
 
 from lungzoo.suites.report.table import ResultTable, Row
 
-HEADINGS = ("Arm", "Transfer", "Val Dice", "{primary} [95% CI]", "IoU", "Precision", "Recall", "FP", "Params", "Train", "Memory")
+HEADINGS = (
+    "Arm",
+    "Transfer",
+    "Val Dice",
+    "{primary} [95% CI]",
+    "IoU",
+    "Precision",
+    "Recall",
+    "FP",
+    "Params",
+    "Train",
+    "Memory",
+)
 
 
 def headings(table: ResultTable) -> list[str]:

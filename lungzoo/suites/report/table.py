@@ -140,5 +140,7 @@ def _protocol(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, ...]:
     over = f", means over seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f", seed {seeds[0]}"
     lines.append("Chosen on the validation split alone: best epoch of each run, order of the rows, ★.")
     lines.append(f"Test split predicted once per run{over}. [ ]: 95% interval, bootstrap over patients.")
-    lines.append("Dice, IoU, precision, recall: mean over slices with a lesion. FP: share of lesion-free slices marked.")
+    lines.append(
+        "Dice, IoU, precision, recall: mean over slices with a lesion. FP: share of lesion-free slices marked."
+    )
     return tuple(lines)

@@ -11,6 +11,7 @@ from typing import Any
 _PUBLIC = {
     "ExperimentConfig": "lungzoo.config",
     "LungzooError": "lungzoo.errors",
+    "ModelConfig": "lungzoo.config",
     "PreparedDataset": "lungzoo.data.store",
     "SuiteConfig": "lungzoo.config",
     "build_model": "lungzoo.models.assemble",

@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
+
+from lungzoo.config import ExperimentConfig, PhantomConfig, parse
+from lungzoo.data.readers.phantom import PhantomReader
+from lungzoo.data.store import PreparedDataset, import_dataset
+from lungzoo.errors import TrackingError
+from lungzoo.tracking.record import RunRecord
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,3 +28,82 @@ def shared_dir() -> Path:
     if not path.is_dir():
         pytest.skip(f"no shared test data at {path}; set LUNGZOO_SHARED to the folder that has it")
     return path
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    """Twelve patients, six slices of 64×64 pixels each."""
+    dest = tmp_path_factory.mktemp("data") / "phantom"
+    config = PhantomConfig(patients=12, slices_per_patient=6, size_px=64)
+    import_dataset(PhantomReader(config), "phantom", dest)
+    return PreparedDataset(dest)
+
+
+@pytest.fixture
+def tiny() -> ExperimentConfig:
+    """An experiment of a few seconds on `phantom`."""
+    return parse(
+        ExperimentConfig,
+        {
+            "data": {"val_fraction": 0.2, "test_fraction": 0.3},
+            "augment": {"shift_px": 4},
+            "model": {
+                "name": "cnn_scratch",
+                "encoder_options": {"width": 4},
+                "encoder_depth": 3,
+                "decoder_channels": [8, 8, 8],
+                "decoder_convs": 1,
+            },
+            "train": {"epochs": 3, "batch_size": 6, "learning_rate": 5e-3},
+            "score": {"bootstrap_draws": 200},
+        },
+        "test",
+    )
+
+
+class ListTracker:
+    """A tracker that keeps everything in lists, and stops answering when told to."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, RunRecord] = {}
+        self.scores: dict[str, pd.DataFrame] = {}
+        self.epochs: list[int] = []
+        self.artifacts: set[str] = set()
+        self.interrupted: list[str] = []
+        self.reopened: list[str] = []
+        self.down = False
+
+    def _answer(self) -> None:
+        if self.down:
+            raise TrackingError("The tracking store does not answer.")
+
+    def start_run(self, started: RunRecord, suite_id: str | None, run_id: str | None) -> str:
+        self._answer()
+        if run_id:
+            self.reopened.append(run_id)
+        return run_id or f"run-{started.fingerprint[:6]}"
+
+    def log_epoch(self, run_id: str, epoch: int, metrics: dict[str, float]) -> None:
+        self._answer()
+        self.epochs.append(epoch)
+
+    def finish_run(self, run_id: str, record: RunRecord, history: list[dict[str, float]], artifacts: Path) -> None:
+        self._answer()
+        self.records[record.fingerprint] = record
+        self.artifacts = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
+        if (artifacts / "per_case.csv").exists():
+            self.scores[record.fingerprint] = pd.read_csv(artifacts / "per_case.csv")
+
+    def interrupt_run(self, run_id: str) -> None:
+        self.interrupted.append(run_id)
+
+    def find(self, fingerprints: list[str]) -> dict[str, RunRecord]:
+        return {key: record for key, record in self.records.items() if key in fingerprints}
+
+    def case_scores(self, fingerprint: str) -> pd.DataFrame:
+        return self.scores[fingerprint]
+
+
+@pytest.fixture
+def tracker() -> ListTracker:
+    return ListTracker()

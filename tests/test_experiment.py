@@ -1,0 +1,123 @@
+"""`run_experiment` from end to end, on a phantom and a tracker that keeps lists."""
+
+import json
+
+import pytest
+
+from lungzoo.config import ExperimentConfig
+from lungzoo.errors import BusyError, ConfigError, TrackingError, UnknownNameError, WeightsUnavailable
+from lungzoo.events import Note, RunEnded, RunStarted
+from lungzoo.experiment import check_experiment, record_failure, run_experiment
+from lungzoo.tracking.workspace import Workspace, exclusive
+
+
+def changed(config: ExperimentConfig, section: str, **settings) -> ExperimentConfig:
+    return config.model_copy(update={section: getattr(config, section).model_copy(update=settings)})
+
+
+@pytest.fixture
+def run(tiny, phantom, tracker, tmp_path):
+    def go(config=tiny, observe=lambda event: None):
+        return run_experiment(config, phantom, tracker=tracker, runs=tmp_path / "runs", observe=observe)
+
+    return go
+
+
+def test_a_finished_run(run, tiny, phantom, tracker, tmp_path):
+    events = []
+    record = run(observe=events.append)
+    assert record.status == "finished"
+    assert record.fingerprint == tiny.fingerprint(phantom.fingerprint)
+    dice = record.metrics["dice"]
+    assert 0 <= dice["low"] <= dice["mean"] <= dice["high"] <= 1
+    assert dice["cases"] == record.counts["lesion"] > 0
+    assert record.counts["empty"] == record.metrics["false_positive_rate"]["cases"] > 0
+    assert record.validation["epochs"] == 3
+    assert record.cost["params"] > record.cost["trainable_params"] > 0
+    assert record.environment["encoder_start_sha256"]
+    assert tracker.epochs == [0, 1, 2]
+    assert {"per_case.csv", "split.json", "record.json", "overlays.png", "weights/model.weights.h5"} <= tracker.artifacts
+    assert isinstance(events[0], RunStarted)
+    assert isinstance(events[-1], RunEnded)
+    assert not Workspace(tmp_path / "runs", record.fingerprint).path.exists()
+    json.dumps(record.metrics)
+
+
+def test_same_fingerprint_same_run(run):
+    assert run().metrics == run().metrics
+
+
+def test_weights_that_cannot_be_had_skip_the_run(run, tracker, monkeypatch):
+    def unavailable(*args, **kwargs):
+        raise WeightsUnavailable("the imagenet weights could not be fetched. Go online.")
+
+    monkeypatch.setattr("lungzoo.experiment.build_model", unavailable)
+    record = run()
+    assert record.status == "skipped"
+    assert "Go online" in record.reason
+    assert not record.metrics
+    assert tracker.records[record.fingerprint].status == "skipped"
+
+
+def test_a_bug_becomes_a_failed_record_with_its_traceback(run, tracker, monkeypatch):
+    def broken(*args, **kwargs):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("lungzoo.experiment.score_cases", broken)
+    record = run()
+    assert record.status == "failed"
+    assert record.reason.startswith("ZeroDivisionError: a bug")
+    assert "traceback.txt" in tracker.artifacts
+
+
+def test_results_that_the_store_did_not_take_are_delivered_later(run, tracker, monkeypatch):
+    events = []
+    tracker.down = True
+    with pytest.raises(TrackingError, match=r"are safe in .*outbox; the same command delivers them"):
+        run(observe=events.append)
+    assert any(isinstance(event, Note) and "Training goes on" in event.text for event in events)
+    tracker.down = False
+    monkeypatch.setattr("lungzoo.experiment.build_model", None)  # nothing is trained again
+    assert run().status == "finished"
+
+
+def test_an_interrupted_run_is_marked_and_reopened(run, tracker, monkeypatch):
+    from lungzoo.evaluation import predict
+
+    original = predict.predict
+    monkeypatch.setattr(predict, "predict", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert len(tracker.interrupted) == 1
+    monkeypatch.setattr(predict, "predict", original)
+    assert run().status == "finished"
+    assert tracker.interrupted[0] in tracker.reopened
+
+
+def test_two_processes_cannot_share_a_run(run, tiny, phantom, tmp_path):
+    workspace = Workspace(tmp_path / "runs", tiny.fingerprint(phantom.fingerprint))
+    with exclusive(workspace.path), pytest.raises(BusyError, match="Another lungzoo run is using"):
+        run()
+
+
+def test_a_process_that_died_leaves_a_failed_record(tiny, phantom, tracker, tmp_path):
+    record = record_failure(
+        tiny, phantom, "the process was ended by SIGKILL.", tracker=tracker, runs=tmp_path, suite_id=None
+    )
+    assert tracker.records[record.fingerprint].reason == "the process was ended by SIGKILL."
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "message"),
+    [
+        ("model", {"in_channels": 3}, r"has 1 channel per slice. Received: model.in_channels = 3. Allowed: 1"),
+        ("model", {"classes": 4}, r"one class of mask, lesion. Received: model.classes = 4. Allowed: 1"),
+        ("augment", {"shift_px": 64}, r"augment.shift_px must be smaller than the image side of 64. Received: 64"),
+        ("train", {"loss": "dice_bce"}, r"Unknown loss 'dice_bce'. Did you mean 'dice_ce'"),
+        ("model", {"name": "cnn"}, r"Unknown model 'cnn'"),
+        ("data", {"test_fraction": 0.01}, r"too few to split"),
+    ],
+)
+def test_what_a_dataset_cannot_serve_is_refused_before_anything_starts(tiny, phantom, section, settings, message):
+    with pytest.raises((ConfigError, UnknownNameError), match=message):
+        check_experiment(changed(tiny, section, **settings), phantom)

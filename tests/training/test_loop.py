@@ -1,0 +1,122 @@
+"""The training loop on a tiny phantom."""
+
+import numpy as np
+import pytest
+
+from lungzoo.config import ExperimentConfig, ModelConfig
+from lungzoo.data.pipeline import Pipeline
+from lungzoo.data.split import select_rows, split_patients
+from lungzoo.errors import LungzooError
+from lungzoo.events import EpochDone, ignore
+from lungzoo.models.assemble import build_model
+from lungzoo.models.transfer import RECIPES, Stage
+from lungzoo.training import callbacks
+from lungzoo.training.checkpoint import CheckpointFolder
+from lungzoo.training.loop import _stage_epochs, fit, set_batchnorm_momentum
+from lungzoo.training.seeding import prepared
+
+
+def train(config: ExperimentConfig, dataset, folder, recipe="scratch", observe=ignore, on_epoch=lambda *_: None):
+    split = split_patients(dataset.cases, config.data, dataset.fingerprint)
+    rows = select_rows(dataset, split, config.data)
+    pipeline = Pipeline(dataset, config.data, config.train.batch_size)
+    with prepared(config.train):
+        model = build_model(config.model)
+        start = [value.copy() for value in model.get_layer("encoder").get_weights()]
+        progress = fit(
+            model, pipeline, rows, RECIPES.get(recipe).stages, config, CheckpointFolder(folder), observe, on_epoch
+        )
+    return model, progress, start
+
+
+def changed(config: ExperimentConfig, **train_settings) -> ExperimentConfig:
+    return config.model_copy(update={"train": config.train.model_copy(update=train_settings)})
+
+
+def test_learns_and_keeps_the_best_weights(tiny, phantom, tmp_path):
+    epochs = []
+    model, progress, _ = train(tiny, phantom, tmp_path, observe=epochs.append)
+    epochs = [event for event in epochs if isinstance(event, EpochDone)]
+    assert [event.epoch for event in epochs] == [0, 1, 2]
+    assert epochs[-1].loss < epochs[0].loss
+    assert progress.best_val_dice == max(row["val_dice"] for row in progress.history)
+    assert progress.best_epoch == int(np.argmax([row["val_dice"] for row in progress.history]))
+    assert not model.stop_training
+
+
+def test_same_seed_same_weights(tiny, phantom, tmp_path):
+    first, again = (train(tiny, phantom, tmp_path / name)[0].get_weights() for name in "ab")
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny, phantom, tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "_CHECKPOINT_S", 0.0)
+    whole, progress, _ = train(tiny, phantom, tmp_path / "whole")
+
+    def killed(epoch: int, metrics: object) -> None:
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny, phantom, tmp_path / "cut", on_epoch=killed)
+    seen = []
+    resumed, again, _ = train(tiny, phantom, tmp_path / "cut", on_epoch=lambda epoch, _: seen.append(epoch))
+    assert seen == [2]
+    assert again.best_epoch == progress.best_epoch
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_frozen_encoder_keeps_every_value_batchnorm_statistics_included(tiny, phantom, tmp_path):
+    model, _, start = train(tiny, phantom, tmp_path, recipe="frozen")
+    for before, after in zip(start, model.get_layer("encoder").get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    frozen_count = sum(value.size for value in start)
+    assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) <= model.count_params() - frozen_count
+
+
+def test_early_stopping(tiny, phantom, tmp_path):
+    config = changed(tiny, epochs=12, patience=1, learning_rate=1e-9)
+    _, progress, _ = train(config, phantom, tmp_path)
+    assert progress.epoch == progress.best_epoch + 2 < 12
+
+
+def test_a_loss_that_becomes_nan_is_an_error_that_says_what_to_do(tiny, phantom, tmp_path):
+    with pytest.raises(LungzooError, match=r"The loss became NaN in epoch \d. Lower train.learning_rate"):
+        train(changed(tiny, learning_rate=1e30, warmup_epochs=0), phantom, tmp_path)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision(tiny, phantom, tmp_path, precision):
+    import keras
+
+    before = keras.config.dtype_policy().name
+    model, progress, _ = train(changed(tiny, precision=precision, epochs=2), phantom, tmp_path)
+    assert progress.history[-1]["loss"] < progress.history[0]["loss"]
+    assert model.get_layer("encoder").get_layer("P1_0_conv").compute_dtype == precision.removeprefix("mixed_")
+    assert model.output.dtype == "float32"
+    assert keras.config.dtype_policy().name == before
+
+
+def test_batchnorm_momentum_is_set_in_nested_models():
+    import keras
+
+    model = build_model(ModelConfig(name="unet_mobilenetv2", encoder_options={"alpha": 0.35}))
+    set_batchnorm_momentum(model, 0.8)
+    found = {
+        layer.momentum for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)
+    }
+    assert found == {0.8}
+
+
+def test_every_epoch_belongs_to_one_stage():
+    stages = (Stage(0.3, False), Stage(0.7, True))
+    assert [(start, end) for _, start, end in _stage_epochs(stages, 10)] == [(0, 3), (3, 10)]
+    assert [(start, end) for _, start, end in _stage_epochs(stages, 1)] == [(0, 0), (0, 1)]
+
+
+@pytest.mark.slow
+def test_xla_step(tiny, phantom, tmp_path):
+    _, progress, _ = train(changed(tiny, jit_compile=True, epochs=1), phantom, tmp_path)
+    assert np.isfinite(progress.history[0]["loss"])

@@ -177,6 +177,8 @@ class TrainConfig(Frozen):
     """Momentum of the moving statistics while training, alike in every arm."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Number format of the computation; weights stay float32."""
+    deterministic: bool = True
+    """Bit-equal repetition on the same machine; TensorFlow then runs one operation at a time, each on all cores."""
     jit_compile: bool = False
     """Compile the training step with XLA; slower on CPU."""
     train_seed: int = Field(0, ge=0)

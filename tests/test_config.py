@@ -287,6 +287,7 @@ CHANGES: dict[type[Frozen], dict[str, Any]] = {
         "patience": 5,
         "batchnorm_momentum": 0.99,
         "precision": "mixed_float16",
+        "deterministic": False,
         "jit_compile": True,
         "train_seed": 1,
     },

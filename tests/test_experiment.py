@@ -36,7 +36,13 @@ def test_a_finished_run(run, tiny, phantom, tracker, tmp_path):
     assert record.cost["params"] > record.cost["trainable_params"] > 0
     assert record.environment["encoder_start_sha256"]
     assert tracker.epochs == [0, 1, 2]
-    assert {"per_case.csv", "split.json", "record.json", "overlays.png", "weights/model.weights.h5"} <= tracker.artifacts
+    assert {
+        "per_case.csv",
+        "split.json",
+        "record.json",
+        "overlays.png",
+        "weights/model.weights.h5",
+    } <= tracker.artifacts
     assert isinstance(events[0], RunStarted)
     assert isinstance(events[-1], RunEnded)
     assert not Workspace(tmp_path / "runs", record.fingerprint).path.exists()

@@ -36,13 +36,20 @@ def train(
     config = parse(ExperimentConfig, values, "lungzoo train")
     dataset = PreparedDataset(data)
 
-    from lungzoo.experiment import check_experiment, run_experiment
+    from lungzoo.errors import LungzooError
+    from lungzoo.experiment import check_experiment
+    from lungzoo.suites.execute import run_one
+    from lungzoo.suites.executors.local import LocalExecutor
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
     check_experiment(config, dataset)
     tracker = MlflowTracker("train")
     with make_display() as display:
-        record = run_experiment(config, dataset, tracker=tracker, runs=runs, observe=display)
+        run_one(config, dataset, tracker=tracker, runs=runs, executor=LocalExecutor(), observe=display)
+    fingerprint = config.fingerprint(dataset.fingerprint)
+    record = tracker.find([fingerprint]).get(fingerprint)
+    if record is None:
+        raise LungzooError(f"The run was not recorded; its results wait in {runs}. Run the same command again.")
     if record.status != "finished":
         raise typer.Exit(1)
     dice = record.metrics["dice"]

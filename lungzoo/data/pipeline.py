@@ -113,6 +113,7 @@ class Pipeline:
 
         options = tf.data.Options()
         options.deterministic = True
+        options.threading.private_threadpool_size = 2  # the model's own may be down to one thread
         return batches.with_options(options).prefetch(4)
 
     def _check_shift(self, shift_px: int) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from lungzoo.encoders import ENCODERS
-from lungzoo.encoders.contract import LEVELS, EncoderSpec
+from lungzoo.encoders.contract import EncoderSpec
 
 
-def _cnn(rgb: Any, weights: str | None, width: int) -> dict[str, Any]:
+def _cnn(rgb: Any, levels: tuple[str, ...], weights: str | None, width: int) -> dict[str, Any]:
     """Five levels of stride-2 convolution and convolution, each with BatchNorm and ReLU; width doubles per level."""
     from keras import layers
 
     pyramid, x = {}, layers.Rescaling(2.0, offset=-1.0, name="scale_input")(rgb)
-    for number, level in enumerate(LEVELS):
+    for number, level in enumerate(levels):
         channels = min(width * 2**number, 16 * width)
         for step, strides in enumerate((2, 1)):
             name = f"{level}_{step}"

@@ -23,8 +23,9 @@ class EncoderSpec:
 
     Args:
         name: registry name.
-        backbone: function (rgb, weights, options) -> {level: tensor}; `rgb` is a Keras tensor (None, None, None, 3)
-            in [0, 1]. It scales its input, builds the network and names its skip connections by level.
+        backbone: function (rgb, levels, weights, **options) -> {level: tensor}; `rgb` is a Keras tensor
+            (None, None, None, 3) in [0, 1], `levels` those wanted. It scales its input, builds the network no deeper
+            than they need, and names its skip connections by level.
         weights: names of the pretrained weights that exist.
         scaling: what the backbone does with [0, 1], in words.
         paper: where the architecture was published.
@@ -87,9 +88,8 @@ def build_encoder(
     spec.check_weights(weights)
     values = spec.checked_options(options or {})
     image = keras.Input((None, None, in_channels), name="image")
-    pyramid = spec.backbone(_to_rgb(image), weights=weights, **values)
-    kept = {level: tensor for level, tensor in pyramid.items() if int(level[1:]) <= depth}
-    return keras.Model(image, kept, name="encoder")
+    levels = tuple(level for level in spec.levels if int(level[1:]) <= depth)
+    return keras.Model(image, spec.backbone(_to_rgb(image), levels, weights=weights, **values), name="encoder")
 
 
 def _to_rgb(image: Any) -> Any:

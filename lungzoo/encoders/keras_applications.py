@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from lungzoo.encoders import ENCODERS
@@ -10,18 +11,16 @@ from lungzoo.encoders.contract import EncoderSpec
 _LICENCE = "Apache-2.0 (Keras); ImageNet weights as published by keras.applications"
 
 
-def _levels(backbone: Any, skips: dict[str, str]) -> dict[str, Any]:
-    return {level: backbone.get_layer(layer).output for level, layer in skips.items()}
-
-
-def _mobilenetv2(rgb: Any, weights: str | None, alpha: float) -> dict[str, Any]:
+def _mobilenetv2(rgb: Any, levels: tuple[str, ...], weights: str | None, alpha: float) -> dict[str, Any]:
     import keras
 
     scaled = keras.layers.Rescaling(2.0, offset=-1.0, name="scale_input")(rgb)
-    # The weights file is chosen by the input shape; (None, None, 3) takes the one trained at 224 pixels.
-    reference = keras.applications.MobileNetV2(
-        input_shape=(None, None, 3), alpha=alpha, include_top=False, weights=weights
-    )
+    with warnings.catch_warnings():
+        # The weights file is chosen by the input shape; (None, None, 3) takes the one trained at 224 pixels, and warns.
+        warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")
+        reference = keras.applications.MobileNetV2(
+            input_shape=(None, None, 3), alpha=alpha, include_top=False, weights=weights
+        )
     skips = {
         "P1": "block_1_expand_relu",
         "P2": "block_3_expand_relu",
@@ -29,10 +28,10 @@ def _mobilenetv2(rgb: Any, weights: str | None, alpha: float) -> dict[str, Any]:
         "P4": "block_13_expand_relu",
         "P5": "out_relu",
     }
-    return _graft(reference, scaled, skips)
+    return _graft(reference, scaled, levels, skips)
 
 
-def _resnet50(rgb: Any, weights: str | None) -> dict[str, Any]:
+def _resnet50(rgb: Any, levels: tuple[str, ...], weights: str | None) -> dict[str, Any]:
     import keras
 
     # "Caffe" scaling: 0..255, BGR, ImageNet's channel means taken away.
@@ -46,10 +45,10 @@ def _resnet50(rgb: Any, weights: str | None) -> dict[str, Any]:
         "P4": "conv4_block6_out",
         "P5": "conv5_block3_out",
     }
-    return _graft(reference, centred, skips)
+    return _graft(reference, centred, levels, skips)
 
 
-def _efficientnetb0(rgb: Any, weights: str | None) -> dict[str, Any]:
+def _efficientnetb0(rgb: Any, levels: tuple[str, ...], weights: str | None) -> dict[str, Any]:
     import keras
 
     # It scales and normalises 0..255 itself.
@@ -62,15 +61,15 @@ def _efficientnetb0(rgb: Any, weights: str | None) -> dict[str, Any]:
         "P4": "block6a_expand_activation",
         "P5": "top_activation",
     }
-    return _graft(reference, scaled, skips)
+    return _graft(reference, scaled, levels, skips)
 
 
-def _graft(reference: Any, tensor: Any, skips: dict[str, str]) -> dict[str, Any]:
-    """Run a reference network on our own scaled input and return its skip connections by level."""
+def _graft(reference: Any, tensor: Any, levels: tuple[str, ...], skips: dict[str, str]) -> dict[str, Any]:
+    """Run a reference network on our own scaled input, no deeper than the wanted levels; skips are layer names."""
     import keras
 
-    pyramid = keras.Model(reference.input, _levels(reference, skips), name="backbone")
-    return dict(pyramid(tensor))
+    outputs = {level: reference.get_layer(skips[level]).output for level in levels}
+    return dict(keras.Model(reference.input, outputs, name="backbone")(tensor))
 
 
 for _spec in (

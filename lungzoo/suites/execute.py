@@ -64,7 +64,15 @@ def run_suite(
                     continue
                 if fresh:
                     shutil.rmtree(Workspace(runs, planned.fingerprint).path, ignore_errors=True)
-                _run_one(experiment, dataset, tracker, runs, suite_id, executor, observe)
+                run_one(
+                    experiment,
+                    dataset,
+                    tracker=tracker,
+                    runs=runs,
+                    executor=executor,
+                    observe=observe,
+                    suite_id=suite_id,
+                )
             table = build_table(plan, tracker)
             status = "finished"
         finally:
@@ -72,15 +80,17 @@ def run_suite(
     return table
 
 
-def _run_one(
+def run_one(
     experiment: ExperimentConfig,
     dataset: PreparedDataset,
+    *,
     tracker: MlflowTracker,
     runs: Path,
-    suite_id: str,
     executor: Executor,
     observe: Observer,
+    suite_id: str | None = None,
 ) -> None:
+    """Have an executor carry out one experiment; a process that dies leaves a failed record."""
     workspace = Workspace(runs, experiment.fingerprint(dataset.fingerprint))
     job = Job(
         config=experiment.model_dump(mode="json"),

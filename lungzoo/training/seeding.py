@@ -18,6 +18,8 @@ def prepared(config: TrainConfig) -> Iterator[None]:
     """
     import keras
 
+    if config.deterministic and keras.backend.backend() == "tensorflow":
+        _be_deterministic()
     keras.utils.set_random_seed(config.train_seed)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
@@ -39,3 +41,18 @@ def strategy_scope() -> Any:
     if len(tf.config.list_logical_devices("GPU")) < 2:
         return nullcontext()
     return tf.distribute.MirroredStrategy().scope()
+
+
+def _be_deterministic() -> None:
+    """Fix the order of all additions.
+
+    `enable_op_determinism` does so on GPUs; on CPUs gradients are still summed in the order in which parallel operations
+    end, unless one runs at a time. That costs a few percent, and can only be set before TensorFlow's first operation.
+    """
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    try:
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        return  # the process has computed before; whoever did so has chosen its threads

@@ -104,9 +104,7 @@ def test_batchnorm_momentum_is_set_in_nested_models():
 
     model = build_model(ModelConfig(name="unet_mobilenetv2", encoder_options={"alpha": 0.35}))
     set_batchnorm_momentum(model, 0.8)
-    found = {
-        layer.momentum for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)
-    }
+    found = {layer.momentum for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)}
     assert found == {0.8}
 
 

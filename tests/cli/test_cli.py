@@ -1,0 +1,130 @@
+"""The command line as a person meets it: text, exit codes, no tracebacks."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+def lungzoo(*arguments: str, cwd=None, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = {**os.environ, "COLUMNS": "120", **environment}
+    return subprocess.run(
+        [sys.executable, "-m", "lungzoo", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=settings,
+        timeout=250,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "phantom"
+    done = lungzoo("data", "phantom", str(folder), "--patients", "12", "--slices", "4", "--size", "64")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_help_is_fast():
+    lungzoo("--help")
+    best = min(_seconds("--help") for _ in range(3))
+    assert best < 0.5
+
+
+def _seconds(*arguments: str) -> float:
+    began = time.monotonic()
+    assert lungzoo(*arguments).returncode == 0
+    return time.monotonic() - began
+
+
+def test_version_is_the_packages():
+    from importlib.metadata import version
+
+    assert lungzoo("--version").stdout.strip() == f"lungzoo {version('lungzoo')}"
+
+
+@pytest.mark.parametrize("kind", ["models", "encoders", "decoders", "losses", "recipes", "readers", "suites"])
+def test_every_listing_has_json(kind):
+    rows = json.loads(lungzoo("list", kind, "--json").stdout)
+    assert rows
+    assert all(row["name"] and row["description"] for row in rows)
+    text = lungzoo("list", kind).stdout
+    assert all(row["name"] in text for row in rows)
+
+
+def test_listings_take_a_pattern():
+    rows = json.loads(lungzoo("list", "models", "unet_*", "--json").stdout)
+    assert {row["name"] for row in rows} == {"unet_mobilenetv2", "unet_resnet50", "unet_efficientnetb0"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("bench", "run", "quik"), "Unknown suite 'quik'. Did you mean 'quick'? See: lungzoo list suites"),
+        (("bench", "run", "lidc-transfer-v1"), "Suite 'lidc-transfer-v1' needs a dataset. Give one with --data DIR"),
+        (("bench", "run", "quick", "--data", "nowhere"), "No dataset folder at nowhere"),
+        (("train", "unet_resnet5O", "--data", "{data}"), "Did you mean 'unet_resnet50'? See: lungzoo list models"),
+        (("train", "cnn_scratch", "--data", "{data}", "--set", "train.epoch=2"), "Did you mean 'epochs'?"),
+        (("train", "cnn_scratch", "--data", "{data}", "--set", "epochs"), "--set needs KEY=VALUE"),
+        (("train", "cnn_scratch", "--data", "{data}", "--set", "train.epochs.x=2"), "'epochs' has no keys"),
+        (("train", "cnn_scratch", "--data", "{data}", "--transfer", "imagenet-finetune"), "has no 'imagenet' weights"),
+        (("data", "import", "lidc-slice", "a", "b"), "Unknown reader 'lidc-slice'. Did you mean 'lidc-slices'?"),
+        (("data", "import", "lidc-slices", "nowhere", "b"), "nowhere"),
+        (("data", "show", "nowhere"), "No dataset folder at nowhere. Make one with: lungzoo data phantom"),
+        (("data", "phantom", "p", "--size", "7"), "size_px: Input should be greater than or equal to 64. Received: 7"),
+        (("data", "phantom", "{data}"), "exists already. Choose another name, or delete it first."),
+    ],
+)
+def test_wrong_input_is_one_clear_error(arguments, message, data, tmp_path):
+    done = lungzoo(*(argument.format(data=data) for argument in arguments), cwd=tmp_path)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (1, 2)
+    assert len(done.stderr.strip().splitlines()) <= 3
+    assert not [path for path in tmp_path.iterdir() if not path.name.startswith("mlflow")]
+
+
+def test_exit_code_2_is_for_input_and_1_for_failure(data, tmp_path):
+    assert lungzoo("bench", "run", "quik").returncode == 2
+    assert lungzoo("data", "phantom", str(data)).returncode == 1
+    assert lungzoo("bench", "run", "quick", "--nonsense").returncode == 2
+
+
+def test_debug_shows_the_traceback():
+    assert "Traceback" in lungzoo("--debug", "bench", "run", "quik").stderr
+
+
+def test_dry_run_starts_nothing(tmp_path):
+    done = lungzoo("bench", "run", "quick", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "4 run(s) on the built-in phantom; nothing was started."
+    assert not list(tmp_path.iterdir())
+
+
+def test_show_draws_a_contact_sheet(data, tmp_path):
+    done = lungzoo("data", "show", str(data), "--sheet", "sheet.png", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["slices"] == 48
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_split_writes_json(data, tmp_path):
+    done = lungzoo("data", "split", str(data), "--out", "split.json", "--val", "0.2", "--test", "0.3", cwd=tmp_path)
+    assert "patients train 6, val 2, test 4" in done.stdout
+    assert len(json.loads((tmp_path / "split.json").read_text())["test"]) == 4
+
+
+def test_report_before_any_run(tmp_path):
+    done = lungzoo("bench", "report", "quick", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Start one with: lungzoo bench run quick" in done.stderr
+
+
+def test_an_unwritable_folder(data, tmp_path):
+    done = lungzoo("data", "phantom", "/proc/phantom", "--patients", "3")
+    assert done.returncode == 1
+    assert "Cannot write the dataset" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,75 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from lungzoo.events import Note
+from lungzoo.suites.executors import Job, local, log_tail
+from lungzoo.suites.executors.local import LocalExecutor, _describe_exit
+
+
+def job(tmp_path) -> Job:
+    return Job({}, "no-dataset", str(tmp_path), str(tmp_path / "log.txt"), "s", f"sqlite:///{tmp_path}/m.db", None)
+
+
+def with_worker(monkeypatch, code: str) -> None:
+    original = subprocess.Popen
+
+    def popen(command, **settings):
+        return original([sys.executable, "-c", code], **settings)
+
+    monkeypatch.setattr(local.subprocess, "Popen", popen)
+
+
+def test_events_are_relayed(tmp_path, monkeypatch):
+    with_worker(monkeypatch, 'print(\'{"event": "Note", "text": "hello"}\')')
+    events = []
+    assert LocalExecutor().run(job(tmp_path), events.append) == ""
+    assert events == [Note("hello")]
+
+
+def test_a_crash_is_described_with_the_end_of_the_log(tmp_path, monkeypatch):
+    with_worker(monkeypatch, "import sys; sys.exit('boom')")
+    assert LocalExecutor().run(job(tmp_path), print) == "the process ended with code 1. boom"
+
+
+def test_a_kill_is_described(tmp_path, monkeypatch):
+    with_worker(monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert "SIGKILL (often: the machine ran out of memory)" in LocalExecutor().run(job(tmp_path), print)
+
+
+def test_a_worker_that_cannot_open_its_dataset_says_so(tmp_path):
+    events = []
+    reason = LocalExecutor().run(job(tmp_path), events.append)
+    assert "model: Field required" in reason or "Field required" in reason
+
+
+def test_a_worker_ends_with_its_parent(tmp_path, monkeypatch):
+    with_worker(
+        monkeypatch,
+        "import sys, threading, time\n"
+        "from lungzoo.suites.executors.worker import _leave_with_parent\n"
+        "sys.stdin.readline()\n"
+        "threading.Thread(target=_leave_with_parent, daemon=True).start()\n"
+        'print(\'{"event": "Note", "text": "ready"}\', flush=True)\n'
+        "time.sleep(60)",
+    )
+
+    def interrupted(event):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        LocalExecutor().run(job(tmp_path), interrupted)
+
+
+def test_exit_codes_in_words():
+    assert _describe_exit(-signal.SIGTERM) == "the process was terminated."
+    assert _describe_exit(-signal.SIGSEGV) == "the process was ended by SIGSEGV."
+    assert _describe_exit(3) == "the process ended with code 3."
+
+
+def test_log_tail(tmp_path):
+    (tmp_path / "log").write_text("a\n\nb\nc\nd\n")
+    assert log_tail(tmp_path / "log") == "b | c | d"
+    assert log_tail(tmp_path / "none") == ""

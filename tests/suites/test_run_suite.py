@@ -1,0 +1,158 @@
+"""A suite from end to end: real subprocesses, a real MLflow store, a tiny phantom."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lungzoo.data.store import PreparedDataset
+
+SUITE = """
+name = "tiny"
+title = "A tiny suite"
+seeds = [0, 1]
+
+[data]
+val_fraction = 0.2
+test_fraction = 0.3
+
+[model]
+encoder_depth = 3
+decoder_channels = [8, 8, 8]
+decoder_convs = 1
+
+[train]
+epochs = {epochs}
+batch_size = 6
+learning_rate = 5e-3
+
+[score]
+bootstrap_draws = 200
+
+[[arms]]
+models = ["cnn_scratch"]
+model = {{ encoder_options = {{ width = 4 }} }}
+{more}
+"""
+IMAGENET = """
+[[arms]]
+models = ["unet_mobilenetv2"]
+transfers = ["imagenet-frozen"]
+model = { encoder_options = { alpha = 0.35 } }
+"""
+
+
+class Bench:
+    """The command line in one working directory, without a network."""
+
+    def __init__(self, folder: Path, data: Path) -> None:
+        self.folder, self.data = folder, data
+        offline = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+        self.environment = {**os.environ, **offline, "KERAS_HOME": str(folder / "keras")}
+        self.environment.pop("MLFLOW_TRACKING_URI", None)
+
+    def write(self, epochs: int = 2, more: str = "") -> None:
+        (self.folder / "tiny.toml").write_text(SUITE.format(epochs=epochs, more=more))
+
+    def start(self, *options: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "lungzoo", "bench", "run", "tiny.toml", "--data", str(self.data), *options]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def run(self, *options: str) -> tuple[int, str, str]:
+        process = self.start(*options)
+        out, err = process.communicate(timeout=280)
+        return process.returncode, out, err
+
+    def report(self) -> dict:
+        done = subprocess.run(
+            [sys.executable, "-m", "lungzoo", "bench", "report", "tiny.toml", "--json"],
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def bench(tmp_path, phantom: PreparedDataset) -> Bench:
+    return Bench(tmp_path, phantom.path)
+
+
+def test_finished_skipped_and_repeated(bench):
+    bench.write(more=IMAGENET)
+    code, out, err = bench.run()
+    assert code == 0, err
+    assert "A tiny suite" in out
+    assert "✓ cnn_scratch width=4 / scratch, seed 1: test Dice" in err
+    assert "skipped: the imagenet weights of mobilenetv2 could not be fetched" in out
+    report = bench.report()
+    rows = {row["arm"]: row for row in report["rows"]}
+    assert rows["cnn_scratch width=4 / scratch"]["seeds"] == [0, 1]
+    assert rows["cnn_scratch width=4 / scratch"]["status"] == "finished"
+    skipped = rows["unet_mobilenetv2 alpha=0.35 / imagenet-frozen"]
+    assert skipped["status"] == "skipped"
+    assert not skipped["metrics"]
+
+    code, _, err = bench.run()  # finished runs are kept; the skipped arm is tried again, and nothing else
+    assert code == 0
+    assert "2 run(s) to do, 2 finished already" in err
+    assert "✓" not in err
+    before = report["rows"][0]["metrics"]["dice"]
+    assert bench.report()["rows"][0]["metrics"]["dice"] == before
+
+
+def test_a_second_run_in_the_same_folder_is_refused(bench):
+    bench.write(epochs=60)
+    first = bench.start()
+    wait_for(bench.folder / "runs" / ".lock")
+    time.sleep(1)
+    code, _, err = bench.run()
+    assert code == 1
+    assert "Another lungzoo run is using" in err
+    first.send_signal(signal.SIGINT)
+    _, err = first.communicate(timeout=60)
+    assert first.returncode == 130
+    assert "Traceback" not in err
+
+
+def test_killed_and_continued(bench):
+    bench.write(epochs=2)
+    first = bench.start()
+    for line in first.stderr:
+        if "epoch 1/2" in line:
+            break
+    first.kill()
+    first.wait()
+    first.stderr.close()
+    first.stdout.close()
+    time.sleep(2)  # the worker notices that its parent is gone
+    code, _, err = bench.run()
+    assert code == 0, err
+    assert bench.report()["rows"][0]["status"] == "finished"
+
+
+def test_a_worker_that_is_killed_is_a_row_and_the_suite_goes_on(bench):
+    bench.write(epochs=2)
+    process = bench.start()
+    for line in process.stderr:
+        if "seed 0:" in line:
+            subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=True)
+            break
+    err = process.stderr.read()
+    out = process.stdout.read()
+    assert process.wait(timeout=200) == 0
+    assert "the process was ended by SIGKILL" in err
+    assert "✓ cnn_scratch width=4 / scratch, seed 1" in err
+    assert "1 of 2 seeds" in out
+
+
+def wait_for(path: Path, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.1)

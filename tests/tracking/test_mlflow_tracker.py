@@ -1,0 +1,159 @@
+"""The MLflow tracker on a real SQLite store."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from lungzoo.config import ExperimentConfig
+from lungzoo.errors import StorageError, TrackingError
+from lungzoo.tracking.mlflow_tracker import MlflowTracker, default_uri
+from lungzoo.tracking.record import PlannedRun, RunRecord, SuitePlan
+
+CONFIG = ExperimentConfig(model={"name": "cnn_scratch"}).model_dump(mode="json")
+DATASET = {"name": "d", "fingerprint": "d" * 64, "licence": "CC0-1.0", "slices": 6}
+INTERVAL = {"mean": 0.7, "low": 0.6, "high": 0.8, "cases": 10, "patients": 5}
+RECORD = RunRecord(
+    fingerprint="a" * 64, arm="cnn_scratch / scratch", seed=0, status="finished", config=CONFIG, dataset=DATASET,
+    metrics={"dice": INTERVAL, "false_positive_rate": {**INTERVAL, "low": float("nan")}}, counts={"lesion": 10},
+    validation={"val_dice": 0.75}, cost={"params": 1000},
+)  # fmt: skip
+HISTORY = [{"loss": 1.0, "val_dice": 0.1}, {"loss": 0.5, "val_dice": 0.75}]
+PLAN = SuitePlan("s", "A suite", "", "dice", DATASET, (PlannedRun("a" * 64, "cnn_scratch / scratch", 0, CONFIG),))
+
+
+@pytest.fixture
+def tracker(tmp_path) -> MlflowTracker:
+    return MlflowTracker("s", f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture
+def outbox(tmp_path):
+    def make(record: RunRecord):
+        folder = tmp_path / f"outbox-{record.status}-{record.reason}"
+        (folder / "weights").mkdir(parents=True)
+        record.save(folder / "record.json")
+        (folder / "per_case.csv").write_text("case,patient,dice\nP1/0,007,0.5\n")
+        (folder / "weights" / "manifest.json").write_text("{}")
+        return folder
+
+    return make
+
+
+def finish(tracker, outbox, record=RECORD, suite_id=None) -> str:
+    run_id = tracker.start_run(replace(record, status="failed"), suite_id, None)
+    tracker.log_epoch(run_id, 0, HISTORY[0])
+    tracker.finish_run(run_id, record, HISTORY, outbox(record))
+    return run_id
+
+
+def test_a_finished_run_can_be_read_back(tracker, outbox):
+    finish(tracker, outbox)
+    assert set(tracker.find(["a" * 64, "b" * 64])) == {"a" * 64}
+    found = tracker.find(["a" * 64])["a" * 64]
+    assert (found.status, found.metrics["dice"], found.config) == ("finished", INTERVAL, CONFIG)
+    scores = tracker.case_scores("a" * 64)
+    assert scores["patient"].tolist() == ["007"]
+
+
+def test_what_mlflow_shows(tracker, outbox):
+    from mlflow import MlflowClient
+
+    suite_id = tracker.open_suite(PLAN, fresh=False)
+    run_id = finish(tracker, outbox, suite_id=suite_id)
+    tracker.close_suite(suite_id, "finished", "| a table |")
+    client = MlflowClient(tracker.uri)
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "cnn_scratch / scratch · seed 0"
+    assert run.data.params["train.epochs"] == "20"
+    assert run.data.params["model.name"] == "cnn_scratch"
+    assert run.data.metrics["test_dice"] == 0.7
+    assert run.data.metrics["test_dice_ci_low"] == 0.6
+    assert run.data.tags["mlflow.parentRunId"] == suite_id
+    assert run.data.tags["arm"] == "cnn_scratch / scratch"
+    assert run.inputs.dataset_inputs[0].dataset.digest == "d" * 32
+    assert [m.step for m in client.get_metric_history(run_id, "loss")] == [1, 2]  # the missing epoch was added
+    assert {item.path for item in client.list_artifacts(run_id)} >= {"per_case.csv", "record.json", "weights"}
+    parent = client.get_run(suite_id)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags["mlflow.note.content"] == "| a table |"
+
+
+def test_finished_records_win_over_later_failures(tracker, outbox):
+    finish(tracker, outbox)
+    finish(tracker, outbox, replace(RECORD, status="failed", reason="later"))
+    assert tracker.find(["a" * 64])["a" * 64].status == "finished"
+
+
+def test_a_skipped_run_is_replaced_by_a_finished_one(tracker, outbox):
+    finish(tracker, outbox, replace(RECORD, status="skipped", reason="no weights"))
+    assert tracker.find(["a" * 64])["a" * 64].reason == "no weights"
+    finish(tracker, outbox)
+    assert tracker.find(["a" * 64])["a" * 64].status == "finished"
+
+
+def test_the_same_plan_goes_on_in_its_parent_run_a_fresh_one_does_not(tracker):
+    first = tracker.open_suite(PLAN, fresh=False)
+    assert tracker.open_suite(PLAN, fresh=False) == first
+    assert tracker.open_suite(PLAN, fresh=True) != first
+    other = replace(PLAN, runs=(replace(PLAN.runs[0], fingerprint="b" * 64),))
+    assert tracker.open_suite(other, fresh=False) != first
+    assert tracker.last_plan() == other
+
+
+def test_a_reopened_run_stays_the_same_run(tracker):
+    run_id = tracker.start_run(RECORD, None, None)
+    tracker.interrupt_run(run_id)
+    assert tracker.start_run(RECORD, None, run_id) == run_id
+    assert tracker.start_run(RECORD, None, "0" * 32) != run_id
+
+
+def test_a_killed_process_does_not_leave_its_run_running(tracker):
+    from mlflow import MlflowClient
+
+    run_id = tracker.start_run(RECORD, None, None)
+    client = MlflowClient(tracker.uri)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    client.set_tag(run_id, "lungzoo.pid", str(dead.pid))
+    tracker.open_suite(PLAN, fresh=False)
+    assert client.get_run(run_id).info.status == "KILLED"
+
+
+def test_no_plan_before_the_first_run(tracker):
+    assert tracker.last_plan() is None
+
+
+def test_a_fresh_store_may_be_opened_by_several_processes_at_once(tmp_path):
+    code = f"from lungzoo.tracking.mlflow_tracker import MlflowTracker; MlflowTracker('s', 'sqlite:///{tmp_path}/m.db')"
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: subprocess.run([sys.executable, "-c", code], capture_output=True), range(4)))
+    assert [process.returncode for process in done] == [0] * 4, done[0].stderr[-500:]
+
+
+def test_a_server_that_is_not_there(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError, match=r"http://127.0.0.1:9 does not answer.*Check MLFLOW_TRACKING_URI"):
+        MlflowTracker("s", "http://127.0.0.1:9")
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="Cannot use the tracking store"):
+        MlflowTracker("s", f"sqlite:///{tmp_path}/file/mlflow.db")
+
+
+def test_the_uri_is_the_users_or_the_working_directory(monkeypatch, tmp_path):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert default_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    assert default_uri(tmp_path) == "http://server:5000"
+
+
+def test_plan_survives_json():
+    assert SuitePlan.from_json(PLAN.to_json()) == PLAN
+    json.loads(PLAN.to_json())

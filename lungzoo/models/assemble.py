@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,6 +14,9 @@ from lungzoo.errors import ConfigError
 from lungzoo.models.transfer import RECIPES
 from lungzoo.models.weights import fetching
 from lungzoo.models.zoo import MODELS
+
+# A new model starts out expecting lesion in one pixel of a hundred: Lin et al. 2017, arXiv:1708.02002, section 3.3.
+_PRIOR = 0.01
 
 
 def check_model(config: ModelConfig, transfer: TransferConfig) -> None:
@@ -55,6 +59,8 @@ def build_model(config: ModelConfig, weights: str | None = None) -> Any:
     image = keras.Input((None, None, config.in_channels), name="image")
     pyramid = encoder(PadToStride(2**config.encoder_depth, name="pad")(image))
     features = DECODERS.get(spec.decoder)(pyramid, channels=config.decoder_channels, convs=config.decoder_convs)
-    logits = keras.layers.Conv2D(config.classes, 3, padding="same", dtype="float32", name="head")(features)
+    rare = keras.initializers.Constant(math.log(_PRIOR / (1 - _PRIOR)))
+    head = keras.layers.Conv2D(config.classes, 3, padding="same", bias_initializer=rare, dtype="float32", name="head")
+    logits = head(features)
     mask = CropLike(dtype="float32", name="mask")([logits, image])
     return keras.Model(image, mask, name=config.name)

@@ -18,3 +18,12 @@ def test_undecided_everywhere():
 def test_empty_and_silent_costs_nothing():
     mask = np.zeros((1, 2, 2, 1), "float32")
     assert float(dice_ce(mask, np.full_like(mask, -30.0))) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_small_lesion_weighs_as_much_as_a_large_one():
+    small, large = np.zeros((1, 8, 8, 1), "float32"), np.zeros((1, 8, 8, 1), "float32")
+    small[0, 0, 0], large[0, :, :4] = 1, 1
+    both = np.concatenate([small, large])
+    logits = np.concatenate([60 * small - 30, np.full_like(large, -30.0)])  # the small one found, the large one missed
+    # Dice 1 and (0 + 1) / (32 + 0 + 1); cross-entropy 30 at 32 of 128 pixels.
+    assert float(dice_ce(both, logits)) == pytest.approx(1 - (1 + 1 / 33) / 2 + 30 * 32 / 128, rel=1e-5)

@@ -31,7 +31,7 @@ def record(run: PlannedRun, dice: float, val_dice: float) -> RunRecord:
     interval = {"mean": dice, "low": dice - 0.1, "high": dice + 0.1, "cases": 3, "patients": 3}
     return RunRecord(
         run.fingerprint, run.arm, run.seed, "finished", config=run.config, dataset=DATASET,
-        split={"split_seed": 0, "patients": {"train": 6, "val": 2, "test": 3}, "slices": {"train": 9, "val": 3, "test": 4}},
+        split={"split_seed": 0, **{key: {"train": 9, "val": 3, "test": 4} for key in ("patients", "slices")}},
         metrics=dict.fromkeys(METRICS, interval), counts={"lesion": 3, "empty": 1, "small": 0},
         validation={"val_dice": val_dice},
         cost={"params": 2_500_000, "trainable_params": 1, "train_seconds": 125.0, "peak_memory_mb": 1500.0},
@@ -71,7 +71,7 @@ def test_a_suite_without_any_result_is_still_a_table(tracker):
 
 
 def scores(dice: list[float]) -> pd.DataFrame:
-    values = {name: dice for name in ("dice", "iou", "precision", "recall")}
+    values = dict.fromkeys(("dice", "iou", "precision", "recall"), dice)
     return pd.DataFrame(
         {"case": list("xyz"), "patient": list("pqr"), "label": "", "group": "lesion", "reference_px": 5,
          "predicted_px": 4, **values}

@@ -11,10 +11,11 @@ _SMOOTH = 1.0
 
 @LOSSES.register("dice_ce")
 def dice_ce(y_true: Any, y_pred: Any) -> Any:
-    """Return mean over cases of (1 - soft Dice) + mean binary cross-entropy, a scalar ≥ 0.
+    """Return mean of (1 - soft Dice) over the cases with a lesion + mean binary cross-entropy of all, a scalar ≥ 0.
 
-    Dice is taken per case, as it is scored, so that a small lesion weighs as much as a large one. One pixel is added to
-    numerator and denominator: with masks and predictions both empty a case's Dice is 1 and the loss tends to 0.
+    Dice is taken per case, as it is scored, so that a small lesion weighs as much as a large one. A case with an empty
+    mask has no part in it: were silence there rewarded with a Dice of 1, training would end in silence everywhere. Its
+    false positives cost cross-entropy; with masks and predictions all empty the loss tends to 0.
 
     Args:
         y_true: (B, H, W, 1) in {0, 1}.
@@ -26,7 +27,9 @@ def dice_ce(y_true: Any, y_pred: Any) -> Any:
 
     y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
     probability, axes = ops.sigmoid(y_pred), (1, 2, 3)
-    overlap = ops.sum(y_true * probability, axes)
-    dice = (2 * overlap + _SMOOTH) / (ops.sum(y_true, axes) + ops.sum(probability, axes) + _SMOOTH)
+    area = ops.sum(y_true, axes)
+    dice = (2 * ops.sum(y_true * probability, axes) + _SMOOTH) / (area + ops.sum(probability, axes) + _SMOOTH)
+    lesion = ops.cast(area > 0, "float32")
+    dice_loss = ops.sum((1 - dice) * lesion) / ops.maximum(ops.sum(lesion), 1.0)
     cross_entropy = ops.mean(ops.relu(y_pred) - y_pred * y_true + ops.log1p(ops.exp(-ops.abs(y_pred))))
-    return 1 - ops.mean(dice) + cross_entropy
+    return dice_loss + cross_entropy

@@ -27,3 +27,12 @@ def test_a_small_lesion_weighs_as_much_as_a_large_one():
     logits = np.concatenate([60 * small - 30, np.full_like(large, -30.0)])  # the small one found, the large one missed
     # Dice 1 and (0 + 1) / (32 + 0 + 1); cross-entropy 30 at 32 of 128 pixels.
     assert float(dice_ce(both, logits)) == pytest.approx(1 - (1 + 1 / 33) / 2 + 30 * 32 / 128, rel=1e-5)
+
+
+def test_cases_without_a_lesion_have_no_part_in_dice():
+    lesion = np.zeros((1, 8, 8, 1), "float32")
+    lesion[0, :2, :2] = 1
+    empty = np.zeros_like(lesion)
+    silent = np.full((2, 8, 8, 1), -30.0, "float32")
+    # Silence misses the one lesion: Dice (0 + 1) / (4 + 0 + 1); cross-entropy 30 at 4 of 128 pixels.
+    assert float(dice_ce(np.concatenate([lesion, empty]), silent)) == pytest.approx(1 - 1 / 5 + 30 * 4 / 128, rel=1e-5)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lungzoo.config import ExperimentConfig, SuiteConfig
 from lungzoo.data.store import PreparedDataset
+from lungzoo.errors import TrackingError
 from lungzoo.events import Observer, RunEnded, SuiteStarted
 from lungzoo.experiment import record_failure
 from lungzoo.suites.executors import Executor, Job
@@ -56,8 +58,6 @@ def run_suite(
         if not ahead:
             return build_table(plan, tracker)
         suite_id = tracker.open_suite(plan, fresh)
-        status = "interrupted"
-        table = None
         try:
             for planned, experiment in zip(plan.runs, experiments, strict=True):
                 if planned.fingerprint in finished:
@@ -74,9 +74,11 @@ def run_suite(
                     suite_id=suite_id,
                 )
             table = build_table(plan, tracker)
-            status = "finished"
-        finally:
-            tracker.close_suite(suite_id, status, to_markdown(table) if table else "")
+        except BaseException:
+            with suppress(TrackingError):  # the first error is the one to tell
+                tracker.close_suite(suite_id, "interrupted", "")
+            raise
+        tracker.close_suite(suite_id, "finished", to_markdown(table))
     return table
 
 

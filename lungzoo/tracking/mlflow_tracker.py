@@ -222,12 +222,17 @@ def _talking(uri: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        first_line = str(error).strip().partition("\n")[0][:300]
         raise TrackingError(
-            f"The tracking store {uri} does not answer: {first_line} Check MLFLOW_TRACKING_URI and the server."
+            f"The tracking store {uri} does not answer: {_reason(error)} Check MLFLOW_TRACKING_URI and the server."
         ) from error
     except OSError as error:
         raise storage_error(f"use the tracking store {uri}:", error) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the telling line of an MLflow error; those of its database begin with a remark on the session."""
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result")]
+    return lines[0].strip()[:300] if lines else type(error).__name__
 
 
 def initialise_store(uri: str) -> None:

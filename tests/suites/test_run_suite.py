@@ -62,7 +62,14 @@ class Bench:
     def start(self, *options: str) -> subprocess.Popen:
         command = [sys.executable, "-m", "lungzoo", "bench", "run", "tiny.toml", "--data", str(self.data), *options]
         return subprocess.Popen(
-            command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # A test run in the background ignores Ctrl-C, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def run(self, *options: str) -> tuple[int, str, str]:

@@ -27,7 +27,7 @@ LAYERS = (
     ("training",),
     ("models", "evaluation", "tracking"),
     ("data", "encoders", "decoders", "losses", "metrics"),
-    ("registry", "config", "content", "events"),
+    ("registry", "config", "content", "events", "locks"),
     ("errors",),
 )
 LEVEL = {room: len(LAYERS) - depth for depth, rooms in enumerate(LAYERS) for room in rooms}

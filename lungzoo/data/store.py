@@ -18,10 +18,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
+from lungzoo import locks
 from lungzoo.data.case import Slice
-from lungzoo.errors import BusyError, DatasetError, ImportRefused, StorageError, storage_error
+from lungzoo.errors import DatasetError, ImportRefused, StorageError, storage_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,7 +154,7 @@ class StoreWriter:
         self._dtype = _DTYPES[units]
         self._units = units
         self._partial = self.dest.parent / f".{self.dest.name}.partial"
-        self._lock = FileLock(self.dest.parent / f".{self.dest.name}.lock")
+        self._lock: FileLock | None = None
         self._files: dict[str, BinaryIO] = {}
         self._shape: tuple[int, int] | None = None
         self._rows: list[dict[str, object]] = []
@@ -163,7 +164,10 @@ class StoreWriter:
     def __enter__(self) -> StoreWriter:
         try:
             self.dest.parent.mkdir(parents=True, exist_ok=True)
-            self._acquire()
+            self._lock = locks.acquire(
+                self.dest.parent / f".{self.dest.name}.lock",
+                f"Another process is writing {self.dest}. Wait for it, or choose another destination.",
+            )
             if self.dest.exists():
                 raise StorageError(f"{self.dest} exists already. Choose another name, or delete it first.")
             shutil.rmtree(self._partial, ignore_errors=True)
@@ -221,24 +225,16 @@ class StoreWriter:
     ) -> None:
         self._abandon()
 
-    def _acquire(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise BusyError(
-                f"Another process is writing {self.dest}. Wait for it, or choose another destination."
-            ) from None
-
     def _abandon(self) -> None:
         for file in self._files.values():
             try:
                 file.close()
             except OSError:
                 continue  # a full disk fails again while flushing; the first error is the one reported
-        if self._lock.is_locked:
+        if self._lock is not None:
             shutil.rmtree(self._partial, ignore_errors=True)
-            Path(self._lock.lock_file).unlink(missing_ok=True)
-            self._lock.release()
+            locks.release(self._lock, remove=True)
+            self._lock = None
 
     def _finish_array(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         header = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from lungzoo.errors import BusyError, storage_error
+from lungzoo import locks
+from lungzoo.errors import storage_error
 
 
 @contextmanager
@@ -24,18 +23,14 @@ def exclusive(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BusyError(
-            f"Another lungzoo run is using {folder}. Wait until it ends, or work in another folder with --runs."
-        ) from None
     except OSError as error:
         raise storage_error("write to", error) from error
+    busy = f"Another lungzoo run is using {folder}. Wait until it ends, or work in another folder with --runs."
+    lock = locks.acquire(folder / ".lock", busy)
     try:
         yield
     finally:
-        lock.release()
+        locks.release(lock, remove=False)
 
 
 class Workspace:

@@ -126,5 +126,5 @@ def test_report_before_any_run(tmp_path):
 def test_an_unwritable_folder(data, tmp_path):
     done = lungzoo("data", "phantom", "/proc/phantom", "--patients", "3")
     assert done.returncode == 1
-    assert "Cannot write the dataset" in done.stderr
+    assert "Error: Cannot" in done.stderr
     assert "Traceback" not in done.stderr

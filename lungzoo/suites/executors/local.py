@@ -22,8 +22,9 @@ class LocalExecutor:
         log = Path(job.log)
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
-        with log.open("ab") as log_file:
-            process = subprocess.Popen(
+        with (
+            log.open("ab") as log_file,
+            subprocess.Popen(
                 [sys.executable, "-m", "lungzoo.suites.executors.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -31,7 +32,8 @@ class LocalExecutor:
                 env=environment,
                 text=True,
                 encoding="utf-8",
-            )
+            ) as process,
+        ):
             try:
                 self._relay(process, job, observe)
                 code = process.wait()

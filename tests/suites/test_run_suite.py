@@ -129,14 +129,11 @@ def test_a_second_run_in_the_same_folder_is_refused(bench):
 
 def test_killed_and_continued(bench):
     bench.write(epochs=2)
-    first = bench.start()
-    for line in first.stderr:
-        if "epoch 1/2" in line:
-            break
-    first.kill()
-    first.wait()
-    first.stderr.close()
-    first.stdout.close()
+    with bench.start() as first:
+        for line in first.stderr:
+            if "epoch 1/2" in line:
+                break
+        first.kill()
     time.sleep(2)  # the worker notices that its parent is gone
     code, _, err = bench.run()
     assert code == 0, err
@@ -145,14 +142,14 @@ def test_killed_and_continued(bench):
 
 def test_a_worker_that_is_killed_is_a_row_and_the_suite_goes_on(bench):
     bench.write(epochs=2)
-    process = bench.start()
-    for line in process.stderr:
-        if "seed 0:" in line:
-            subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=True)
-            break
-    err = process.stderr.read()
-    out = process.stdout.read()
-    assert process.wait(timeout=200) == 0
+    with bench.start() as process:
+        for line in process.stderr:
+            if "seed 0:" in line:
+                subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=True)
+                break
+        err = process.stderr.read()
+        out = process.stdout.read()
+    assert process.returncode == 0
     assert "the process was ended by SIGKILL" in err
     assert "✓ cnn_scratch width=4 / scratch, seed 1" in err
     assert "1 of 2 seeds" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import math
 import os
@@ -28,6 +29,8 @@ _FINGERPRINT, _STATUS, _KIND, _PLAN = "lungzoo.fingerprint", "lungzoo.status", "
 _HOST, _PID = "lungzoo.host", "lungzoo.pid"
 _ENDED = {"finished": "FINISHED", "failed": "FAILED", "skipped": "KILLED", "interrupted": "KILLED"}
 _CHUNK = 500
+# Opens the pages for training runs; MLflow would guess at language-model traces.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def default_uri(folder: Path | None = None) -> str:
@@ -67,6 +70,7 @@ class MlflowTracker:
                 tags = {_KIND: "suite", _PLAN: digest, "phase": "benchmark", "dataset": plan.dataset["name"]}
                 suite_id = self._create_run(plan.title, tags)
                 self._client.log_text(suite_id, plan.to_json(), "suite.json")
+                self._log_dataset(suite_id, plan.dataset)
             self._client.set_tag(suite_id, _PID, str(os.getpid()))
             return suite_id
 
@@ -98,7 +102,7 @@ class MlflowTracker:
             params = [Param(key, str(value)[:6000]) for key, value in _flatten(started.config)]
             for start in range(0, len(params), 100):
                 self._client.log_batch(run_id, params=params[start : start + 100])
-            self._log_dataset(run_id, started)
+            self._log_dataset(run_id, started.dataset)
             return run_id
 
     def log_epoch(self, run_id: str, epoch: int, metrics: dict[str, float]) -> None:
@@ -160,7 +164,7 @@ class MlflowTracker:
             place = None
             if self.uri.startswith("sqlite:///"):
                 place = (Path(self.uri.removeprefix("sqlite:///")).parent / "mlartifacts").as_uri()
-            return str(self._client.create_experiment(self.experiment, artifact_location=place))
+            return str(self._client.create_experiment(self.experiment, artifact_location=place, tags=_EXPERIMENT_TAGS))
         if found.lifecycle_stage == "deleted":
             raise TrackingError(
                 f"The MLflow experiment '{self.experiment}' was deleted. Restore it with: "
@@ -169,7 +173,12 @@ class MlflowTracker:
         return str(found.experiment_id)
 
     def _create_run(self, name: str, tags: dict[str, str]) -> str:
-        about = {_HOST: platform.node(), _PID: str(os.getpid()), "mlflow.source.name": "lungzoo"}
+        about = {
+            _HOST: platform.node(),
+            _PID: str(os.getpid()),
+            "mlflow.source.name": "lungzoo",
+            "mlflow.user": _user(),
+        }
         run = self._client.create_run(self._experiment_id, run_name=name, tags={**about, **tags})
         return str(run.info.run_id)
 
@@ -179,8 +188,7 @@ class MlflowTracker:
         except MlflowException:
             return False
 
-    def _log_dataset(self, run_id: str, record: RunRecord) -> None:
-        data = record.dataset
+    def _log_dataset(self, run_id: str, data: dict[str, Any]) -> None:
         profile = {key: data[key] for key in ("slices", "patients", "licence", "citation") if key in data}
         dataset = Dataset(
             name=data["name"],
@@ -281,6 +289,13 @@ def _final_metrics(record: RunRecord) -> dict[str, float]:
 def _metrics(values: dict[str, float], step: int) -> list[Metric]:
     now = int(time.time() * 1000)
     return [Metric(name, value, now, step) for name, value in values.items() if math.isfinite(value)]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""  # a container may run under a number that has no name
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

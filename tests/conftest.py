@@ -10,7 +10,8 @@ import pytest
 
 from lungzoo.config import ExperimentConfig, PhantomConfig, parse
 from lungzoo.data.readers.phantom import PhantomReader
-from lungzoo.data.store import PreparedDataset, import_dataset
+from lungzoo.data.store import PreparedDataset
+from lungzoo.data.writer import import_dataset
 from lungzoo.errors import TrackingError
 from lungzoo.tracking.record import RunRecord
 

@@ -12,7 +12,7 @@ import typer
 from lungzoo.cli.output import JSON_OPTION, print_facts
 
 if TYPE_CHECKING:
-    from lungzoo.data.store import Progress
+    from lungzoo.data.writer import Progress
 
 app = typer.Typer(help="Make, import and look at datasets.", no_args_is_help=True)
 
@@ -28,7 +28,7 @@ def phantom(
     """Make a synthetic chest-CT dataset in HU with nodules of known shape."""
     from lungzoo.config import PhantomConfig, parse
     from lungzoo.data.readers.phantom import PhantomReader
-    from lungzoo.data.store import import_dataset
+    from lungzoo.data.writer import import_dataset
 
     values = {"patients": patients, "slices_per_patient": slices, "size_px": size, "seed": seed}
     config = parse(PhantomConfig, values, "lungzoo data phantom")
@@ -46,7 +46,7 @@ def import_(
 ) -> None:
     """Import a dataset; nothing is written unless every file is sound."""
     from lungzoo.data.readers import READERS
-    from lungzoo.data.store import import_dataset
+    from lungzoo.data.writer import import_dataset
     from lungzoo.errors import ImportRefused
 
     reader_class = READERS.get(reader)

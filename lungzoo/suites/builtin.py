@@ -9,7 +9,8 @@ from pathlib import Path
 from lungzoo.config import PhantomConfig
 from lungzoo.content import cache_dir
 from lungzoo.data.readers.phantom import PhantomReader
-from lungzoo.data.store import PreparedDataset, Progress, import_dataset
+from lungzoo.data.store import PreparedDataset
+from lungzoo.data.writer import Progress, import_dataset
 from lungzoo.errors import DatasetError
 
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from lungzoo.data.case import Case, Slice
-from lungzoo.data.store import PreparedDataset, import_dataset
+from lungzoo.data.store import PreparedDataset
+from lungzoo.data.writer import import_dataset
 
 MakeSlice = Callable[..., Slice]
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lungzoo.data import store as store_module
-from lungzoo.data.store import FORMAT_VERSION, PreparedDataset, StoreWriter, import_dataset
+from lungzoo.data import writer as writer_module
+from lungzoo.data.store import FORMAT_VERSION, PreparedDataset
+from lungzoo.data.writer import StoreWriter, import_dataset
 from lungzoo.errors import BusyError, DatasetError, ImportRefused, StorageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +38,7 @@ def run_writer(code: str, dest: Path) -> subprocess.CompletedProcess[str]:
         "from pathlib import Path\n"
         "import numpy as np\n"
         "from lungzoo.data.case import Case, Slice\n"
-        "from lungzoo.data.store import StoreWriter\n"
+        "from lungzoo.data.writer import StoreWriter\n"
         "dest = Path(sys.argv[1])\n"
         "one = Slice(np.zeros((64, 64), np.int16), np.zeros((64, 64), np.uint8), Case('a', 'A', 'A', 0))\n"
     )
@@ -256,7 +257,7 @@ class TestRefusal:
         def full(*arguments: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(store_module.os, call, full)
+        monkeypatch.setattr(writer_module.os, call, full)
         with pytest.raises(StorageError) as caught:
             import_dataset(hand_made_reader([make_slice(0)]), "hand-made", parent / "d")
         assert str(caught.value) == (

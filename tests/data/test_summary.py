@@ -11,8 +11,9 @@ from lungzoo.data import summary as summary_module
 from lungzoo.data.contact_sheet import choose_spread, contact_sheet
 from lungzoo.data.readers.lidc_slices import LidcSlicesReader
 from lungzoo.data.readers.phantom import PhantomReader
-from lungzoo.data.store import PreparedDataset, import_dataset
+from lungzoo.data.store import PreparedDataset
 from lungzoo.data.summary import lesion_areas_px, summarise
+from lungzoo.data.writer import import_dataset
 from lungzoo.errors import StorageError
 
 SPACING_MM = (2.5, 0.5, 2.0)  # one pixel is 1 mm²

@@ -15,7 +15,8 @@ from PIL import Image
 from lungzoo.data import source_tree
 from lungzoo.data.readers import READERS
 from lungzoo.data.readers.lidc_slices import LidcSlicesReader
-from lungzoo.data.store import PreparedDataset, import_dataset
+from lungzoo.data.store import PreparedDataset
+from lungzoo.data.writer import import_dataset
 from lungzoo.errors import DatasetError, ImportRefused
 
 IN_ORDER = [

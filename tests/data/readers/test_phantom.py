@@ -10,7 +10,8 @@ from lungzoo.config import PhantomConfig
 from lungzoo.data.phantom_nodules import THRESHOLDS_MM, TYPES, lung_rads
 from lungzoo.data.readers import READERS
 from lungzoo.data.readers.phantom import HEALTHY_EVERY, PhantomReader
-from lungzoo.data.store import PreparedDataset, import_dataset
+from lungzoo.data.store import PreparedDataset
+from lungzoo.data.writer import import_dataset
 
 SMALL = PhantomConfig(patients=12, slices_per_patient=6, size_px=96, seed=3)
 

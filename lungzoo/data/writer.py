@@ -1,0 +1,193 @@
+"""Makes a prepared dataset: under a temporary name, renamed when everything is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from filelock import FileLock
+
+from lungzoo import locks
+from lungzoo.data.case import Slice
+from lungzoo.data.store import DTYPES, FILES, FORMAT_VERSION, sha256_of
+from lungzoo.errors import DatasetError, ImportRefused, StorageError, storage_error
+
+if TYPE_CHECKING:
+    from lungzoo.data.readers import Reader
+
+Progress = Callable[[int, int], None]
+
+_HEADER_BYTES = 128
+
+
+class StoreWriter:
+    """Writes a prepared dataset under a temporary name and renames it when everything is there.
+
+    Leaving the `with` block by an exception removes what was written. Two writers cannot share a destination.
+    """
+
+    def __init__(self, dest: Path | str, units: str) -> None:
+        self.dest = Path(dest)
+        self._dtype = DTYPES[units]
+        self._units = units
+        self._partial = self.dest.parent / f".{self.dest.name}.partial"
+        self._lock: FileLock | None = None
+        self._files: dict[str, BinaryIO] = {}
+        self._shape: tuple[int, int] | None = None
+        self._rows: list[dict[str, object]] = []
+        self._cases_digest = ""
+        self.faults: list[str] = []
+
+    def __enter__(self) -> StoreWriter:
+        try:
+            self.dest.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = locks.acquire(
+                self.dest.parent / f".{self.dest.name}.lock",
+                f"Another process is writing {self.dest}. Wait for it, or choose another destination.",
+            )
+            if self.dest.exists():
+                raise StorageError(f"{self.dest} exists already. Choose another name, or delete it first.")
+            shutil.rmtree(self._partial, ignore_errors=True)
+            self._partial.mkdir()
+            for name in FILES[:2]:
+                self._files[name] = (self._partial / name).open("wb")
+                self._files[name].write(bytes(_HEADER_BYTES))
+        except BaseException as error:
+            self._abandon()
+            if isinstance(error, OSError):
+                raise storage_error("write the dataset", error) from error
+            raise
+        return self
+
+    def add(self, item: Slice) -> None:
+        """Append one slice. One whose size differs from the first is kept out and listed in `faults`."""
+        shape = item.image.shape
+        if len(shape) != 2 or item.mask.shape != shape or self._shape not in (None, shape):
+            expected = self._shape or shape
+            self.faults.append(
+                f"{item.case.source}: image {shape} and mask {item.mask.shape}, expected {expected} for both"
+            )
+            return
+        self._shape = shape
+        try:
+            self._files["images.npy"].write(np.ascontiguousarray(item.image, self._dtype).data)
+            self._files["masks.npy"].write(np.ascontiguousarray(item.mask, np.uint8).data)
+        except OSError as error:
+            raise storage_error("write the dataset", error) from error
+        self._rows.append(item.case.row())
+
+    def commit(self, source: dict[str, Any]) -> None:
+        """Write the case table and `dataset.json`, check them, and give the folder its name.
+
+        Args:
+            source: reader, title, licence, citation, window, mask_bits, as they go into `dataset.json`.
+
+        Raises:
+            DatasetError: nothing was added, or a case name occurs twice.
+        """
+        if self._shape is None:
+            raise DatasetError(f"{source.get('reader', 'The source')}: no slices found. Nothing was written.")
+        try:
+            shape = (len(self._rows), *self._shape)
+            for name, dtype in zip(FILES[:2], (self._dtype, np.dtype("u1")), strict=True):
+                self._finish_array(name, shape, dtype)
+            self._write_cases()
+            self._write_info(shape, source)
+            os.rename(self._partial, self.dest)
+        except OSError as error:
+            raise storage_error("write the dataset", error) from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._abandon()
+
+    def _abandon(self) -> None:
+        for file in self._files.values():
+            try:
+                file.close()
+            except OSError:
+                continue  # a full disk fails again while flushing; the first error is the one reported
+        if self._lock is not None:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            locks.release(self._lock, remove=True)
+            self._lock = None
+
+    def _finish_array(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        header = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"
+        body = header.ljust(_HEADER_BYTES - 11) + "\n"
+        file = self._files[name]
+        file.seek(0)
+        file.write(b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little") + body.encode("latin1"))
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+
+    def _write_cases(self) -> None:
+        import pandas as pd
+
+        cases = pd.DataFrame(self._rows)
+        twice = cases["case"][cases["case"].duplicated()]
+        if len(twice):
+            raise DatasetError(f"The case '{twice.iloc[0]}' occurs more than once. Nothing was written.")
+        cases.to_parquet(self._partial / "cases.parquet", index=False)
+        # The bytes of a parquet file change with the library's version; its content as CSV does not.
+        csv = cases.to_csv(index=False, lineterminator="\n")
+        self._cases_digest = hashlib.sha256(csv.encode()).hexdigest()
+
+    def _write_info(self, shape: tuple[int, ...], source: dict[str, Any]) -> None:
+        sha256 = {name: sha256_of(self._partial / name) for name in FILES}
+        identity = {
+            "format_version": FORMAT_VERSION,
+            "units": self._units,
+            "shape": list(shape),
+            "mask_bits": source["mask_bits"],
+            "sha256": {**sha256, "cases.parquet": self._cases_digest},
+        }
+        canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        fingerprint = hashlib.sha256(canonical.encode()).hexdigest()
+        info = {**identity, **source, "sha256": sha256, "fingerprint": fingerprint}
+        (self._partial / "dataset.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+
+
+def import_dataset(reader: Reader, reader_name: str, dest: Path | str, progress: Progress | None = None) -> None:
+    """Read every slice of a source into a new prepared dataset.
+
+    Args:
+        reader: the opened source.
+        reader_name: its registry name, recorded in `dataset.json`.
+        dest: folder to make; it must not exist.
+        progress: called with (slices done, slices in all).
+
+    Raises:
+        ImportRefused: files of the source are faulty; all are named and `dest` was not made.
+        StorageError: `dest` exists or cannot be written.
+        BusyError: another process is writing `dest`.
+    """
+    with StoreWriter(dest, reader.units) as writer:
+        try:
+            for done, item in enumerate(reader, start=1):
+                writer.add(item)
+                if progress:
+                    progress(done, len(reader))
+        except ImportRefused as refused:
+            raise ImportRefused(reader_name, [*writer.faults, *refused.faults]) from None
+        if writer.faults:
+            raise ImportRefused(reader_name, writer.faults)
+        writer.commit(
+            {
+                "reader": reader_name,
+                "title": reader.title,
+                "licence": reader.licence,
+                "citation": reader.citation,
+                "window": reader.window,
+                "mask_bits": list(reader.mask_bits),
+            }
+        )

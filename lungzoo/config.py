@@ -80,7 +80,7 @@ class DataConfig(Frozen):
     """Share of the patients in the validation split."""
     test_fraction: float = Field(0.15, gt=0, lt=1)
     """Share of the patients in the test split."""
-    split_seed: int = Field(0, ge=0)
+    split_seed: int = Field(0, ge=0, lt=2**31)
     """Which patients are in the training, validation and test splits."""
 
     @model_validator(mode="after")
@@ -181,7 +181,7 @@ class TrainConfig(Frozen):
     """Bit-equal repetition on the same machine; TensorFlow then runs one operation at a time, each on all cores."""
     jit_compile: bool = False
     """Compile the training step with XLA; slower on CPU."""
-    train_seed: int = Field(0, ge=0)
+    train_seed: int = Field(0, ge=0, lt=2**31)
     """Initial weights, order of cases and augmentation."""
 
 
@@ -239,7 +239,7 @@ class PhantomConfig(Frozen):
     """Slices of each volume."""
     size_px: int = Field(128, ge=64, le=512)
     """Height and width of a slice."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**31)
     """Which patients are drawn."""
 
 
@@ -269,7 +269,7 @@ class SuiteConfig(Frozen):
     """What is compared and why."""
     phantom: PhantomConfig | None = None
     """The built-in dataset of the suite; without it `--data` is required."""
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field((0,), min_length=1)
     """Training seeds; each arm runs once per seed."""
     primary_metric: Literal["dice", "iou"] = "dice"
     """The metric that orders the table."""

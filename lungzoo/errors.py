@@ -7,6 +7,7 @@ prints the message alone and leaves with `exit_code`: 2 for input that a person 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -94,10 +95,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def storage_error(action: str, error: OSError) -> StorageError:
     """Turn an OSError into a StorageError that names the place and the way out."""
     place = f" {error.filename}" if error.filename else ""
-    reason = error.strerror or str(error)
+    reason = os.strerror(error.errno) if error.errno else str(error)
     hint = {
         13: "Choose a folder that you may write to.",
         28: "Free some space, or choose another disk.",
         30: "Choose a folder that is not mounted read-only.",
-    }.get(error.errno or 0, "Nothing half-written was kept.")
+    }.get(error.errno or 0, "Choose another folder.")
     return StorageError(f"Cannot {action}{place}: {reason}. {hint}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import tempfile
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,14 @@ from lungzoo.config import ExperimentConfig
 from lungzoo.data.pipeline import Pipeline
 from lungzoo.data.split import PARTS, Split, select_rows, split_patients
 from lungzoo.data.store import PreparedDataset
-from lungzoo.errors import ConfigError, LungzooError, TrackingError, WeightsUnavailable
+from lungzoo.errors import (
+    ConfigError,
+    LungzooError,
+    StorageError,
+    TrackingError,
+    WeightsUnavailable,
+    storage_error,
+)
 from lungzoo.evaluation.score import count_groups, score_cases, summarise
 from lungzoo.events import Note, Observer, RunEnded, RunStarted, ignore
 from lungzoo.losses import LOSSES
@@ -51,7 +59,15 @@ def check_experiment(config: ExperimentConfig, dataset: PreparedDataset) -> None
     for key, shift in (("augment.shift_px", config.augment.shift_px), ("score.shift_px", config.score.shift_px)):
         if shift >= side:
             raise ConfigError(f"{config.arm}: {key} must be smaller than the image side of {side}. Received: {shift}")
-    split_patients(dataset.cases, config.data, dataset.fingerprint)
+    split = split_patients(dataset.cases, config.data, dataset.fingerprint)
+    rows = select_rows(dataset, split, config.data)
+    areas, smallest = dataset.lesion_px(config.data.consensus_readers), config.score.min_lesion_px
+    for part in PARTS:
+        if not (areas[rows[part]] >= smallest).any():
+            raise ConfigError(
+                f"{config.arm}: the {part} split of '{dataset.name}' has no slice with a lesion of at least {smallest} "
+                "pixel(s). Lower score.min_lesion_px or data.consensus_readers, or use another data.split_seed."
+            )
 
 
 def run_experiment(
@@ -87,7 +103,7 @@ def run_experiment(
     workspace = Workspace(runs, fingerprint)
     with exclusive(workspace.path):
         run = _Run(config, dataset, tracker, workspace, suite_id, observe)
-        if not workspace.outbox.is_dir():
+        if not run.has_results():
             run.carry_out()
         record = run.deliver()
     observe(
@@ -134,6 +150,7 @@ class _Run:
     ) -> None:
         self.config, self.dataset, self.tracker = config, dataset, tracker
         self.workspace, self.suite_id, self.observe = workspace, suite_id, observe
+        self.unpacked: RunRecord | None = None
         self.split = split_patients(dataset.cases, config.data, dataset.fingerprint)
         self.rows = select_rows(dataset, self.split, config.data)
         self.record = RunRecord(
@@ -147,6 +164,13 @@ class _Run:
             environment=describe_environment(),
             started=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+
+    def has_results(self) -> bool:
+        """Tell whether an earlier attempt finished and was not delivered; any other outcome is tried again."""
+        try:
+            return RunRecord.load(self.workspace.outbox / "record.json").status == "finished"
+        except TrackingError:
+            return False
 
     def carry_out(self) -> None:
         """Train and evaluate; whatever happens becomes a record in the outbox."""
@@ -163,15 +187,22 @@ class _Run:
             self.pack(dataclasses.replace(self.record, status="failed", reason=reason), trace=traceback.format_exc())
 
     def pack(self, record: RunRecord, trace: str = "") -> None:
-        """Put a record without results into the outbox."""
-        with self.workspace.packing() as folder:
-            record.save(folder / "record.json")
-            if trace:
-                (folder / "traceback.txt").write_text(trace)
+        """Put a record without results into the outbox; where the disk does not take it, keep it in memory."""
+        try:
+            with self.workspace.packing() as folder:
+                _write_outcome(record, trace, folder)
+        except StorageError:
+            self.unpacked = record
 
     def deliver(self) -> RunRecord:
         """Hand the outbox to the tracker and clear the workspace."""
-        outbox = self.workspace.outbox
+        if self.unpacked is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                _write_outcome(self.unpacked, "", Path(folder))
+                return self._hand_over(Path(folder))
+        return self._hand_over(self.workspace.outbox)
+
+    def _hand_over(self, outbox: Path) -> RunRecord:
         record = RunRecord.load(outbox / "record.json")
         history_file = outbox / "history.json"
         history = json.loads(history_file.read_text()) if history_file.exists() else []
@@ -179,6 +210,10 @@ class _Run:
             run_id = self.tracker.start_run(record, self.suite_id, self.workspace.run_id())
             self.tracker.finish_run(run_id, record, history, outbox)
         except TrackingError as error:
+            if record.status != "finished":
+                raise TrackingError(
+                    f"{error} The run of '{record.arm}' was {record.status}: {record.reason}"
+                ) from error
             raise TrackingError(
                 f"{error} The results of '{record.arm}' are safe in {outbox}; the same command delivers them."
             ) from error
@@ -311,6 +346,12 @@ def _save_weights(model: Any, config: ExperimentConfig, folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
+def _write_outcome(record: RunRecord, trace: str, folder: Path) -> None:
+    record.save(folder / "record.json")
+    if trace:
+        (folder / "traceback.txt").write_text(trace)
+
+
 def _digest(encoder: Any) -> str:
     digest = hashlib.sha256()
     for value in encoder.get_weights():
@@ -322,5 +363,7 @@ def _explain(error: Exception) -> str:
     name = type(error).__name__
     if name == "ResourceExhaustedError" or isinstance(error, MemoryError):
         return "out of memory. Lower train.batch_size or choose a smaller model."
+    if isinstance(error, OSError):
+        return str(storage_error("save the results", error))
     first_line = str(error).strip().partition("\n")[0][:300]
     return f"{name}: {first_line}. The traceback is among the run's artifacts."

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lungzoo.cli.output import JSON_OPTION, print_facts
+from lungzoo.cli.output import JSON_OPTION
+from lungzoo.errors import ImportRefused, storage_error
 
 if TYPE_CHECKING:
     from lungzoo.data.writer import Progress
@@ -47,15 +48,14 @@ def import_(
     """Import a dataset; nothing is written unless every file is sound."""
     from lungzoo.data.readers import READERS
     from lungzoo.data.writer import import_dataset
-    from lungzoo.errors import ImportRefused
 
     reader_class = READERS.get(reader)
     try:
         with _progress("Reading slices") as progress:
             import_dataset(reader_class(source), reader, dest, progress)
-    except ImportRefused as error:
+    except ImportRefused as refused:
         if faults:
-            faults.write_text("\n".join(error.faults) + "\n")
+            _write_faults(refused, faults)
         raise
     typer.echo(f"Made {dest}. Look at it with: lungzoo data show {dest}")
 
@@ -67,6 +67,9 @@ def show(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Count a dataset's cases and draw a contact sheet with the lesions outlined."""
+    import json
+
+    from lungzoo.cli.summary import summary_lines
     from lungzoo.data.contact_sheet import contact_sheet
     from lungzoo.data.store import PreparedDataset
     from lungzoo.data.summary import summarise
@@ -74,7 +77,8 @@ def show(
     dataset = PreparedDataset(folder)
     path = sheet or Path(f"{dataset.name}-sheet.png")
     contact_sheet(dataset, path)
-    print_facts({**summarise(dataset), "contact_sheet": str(path)}, as_json)
+    facts = {**summarise(dataset), "contact_sheet": str(path)}
+    typer.echo(json.dumps(facts, indent=1) if as_json else "\n".join(summary_lines(facts)))
 
 
 @app.command()
@@ -93,16 +97,29 @@ def split(
     dataset = PreparedDataset(folder)
     config = parse(DataConfig, {"val_fraction": val, "test_fraction": test, "split_seed": seed}, "lungzoo data split")
     parts = split_patients(dataset.cases, config, dataset.fingerprint)
-    parts.save(out)
+    try:
+        parts.save(out)
+    except OSError as error:
+        raise storage_error("write the split", error) from error
     counts = ", ".join(f"{part} {len(getattr(parts, part))}" for part in PARTS)
     typer.echo(f"Wrote {out}: patients {counts}.")
 
 
+def _write_faults(refused: ImportRefused, path: Path) -> None:
+    """Write the whole list; if that fails, the refusal says so after its own words."""
+    try:
+        path.write_text("\n".join(refused.faults) + "\n", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        refused.args = (f"{refused}\n{storage_error('write the list of faults', error)}",)
+
+
 @contextmanager
 def _progress(what: str) -> Iterator[Progress]:
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -20,24 +20,15 @@ def print_listing(rows: list[dict[str, Any]], as_json: bool, hidden: tuple[str, 
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     shown = [column for column in rows[0] if column not in hidden]
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in shown:
         table.add_column(column, no_wrap=column == "name", overflow="fold")
     for row in rows:
-        table.add_row(*(_text(row[column]) for column in shown))
+        table.add_row(*(Text(_text(row[column])) for column in shown))
     Console().print(table)
-
-
-def print_facts(facts: dict[str, Any], as_json: bool) -> None:
-    """Print one thing's facts as JSON or as lines."""
-    if as_json:
-        typer.echo(json.dumps(facts, indent=1))
-        return
-    width = max(len(key) for key in facts)
-    for key, value in facts.items():
-        typer.echo(f"{key.replace('_', ' '):<{width}}  {_text(value)}")
 
 
 def _text(value: Any) -> str:

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from lungzoo.events import EpochDone, Event, Note, RunEnded, RunStarted, StepDone, SuiteStarted
 
@@ -53,7 +54,7 @@ class PlainDisplay:
         )
 
     def _line(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(Text(text), soft_wrap=True)
 
 
 class RichDisplay:
@@ -63,9 +64,9 @@ class RichDisplay:
         self._console = console
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
-            TextColumn("{task.fields[state]}"),
+            TextColumn("{task.fields[state]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -105,7 +106,7 @@ class RichDisplay:
                 self._print(event.text)
 
     def _start_suite(self, event: SuiteStarted) -> None:
-        self._console.print(event.title, style="bold")
+        self._console.print(Text(event.title, style="bold"))
         self._print(_suite_line(event))
         self._ahead = list(event.ahead)
         self._suite = self._bars.add_task("All runs", total=len(event.ahead), state="")
@@ -143,7 +144,7 @@ class RichDisplay:
             self._announce_next()
 
     def _print(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(Text(text))
 
 
 def make_display(console: Console | None = None) -> PlainDisplay | RichDisplay:

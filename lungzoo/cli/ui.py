@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import subprocess
 import sys
 
 import typer
 
+from lungzoo.errors import UsageError
+
 
 def ui(
     host: str = typer.Option("127.0.0.1", help="Address to listen on."),
-    port: int = typer.Option(5000, help="Port to listen on."),
+    port: int = typer.Option(5000, min=1, max=65535, help="Port to listen on."),
 ) -> None:
     """Open MLflow on the runs of this folder (or of MLFLOW_TRACKING_URI)."""
     from lungzoo.tracking.mlflow_tracker import default_uri, initialise_store
@@ -19,7 +23,20 @@ def ui(
     if uri.startswith(("http://", "https://")):
         typer.echo(f"The runs are on a server: open {uri} in a browser.")
         return
+    _check_free(host, port)
     initialise_store(uri)
     typer.echo(f"MLflow on {uri}: open http://{host}:{port} in a browser; Ctrl-C ends it.")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
     raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raise UsageError unless a server could listen there now; MLflow's own leaves with 0 where it cannot."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(f"Port {port} on {host} is in use. Choose another with --port.") from error
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+        raise UsageError(f"Cannot listen on port {port} of {host}: {reason}. Choose others: --host, --port.") from error

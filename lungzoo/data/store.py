@@ -42,6 +42,7 @@ class PreparedDataset:
 
     def __init__(self, path: Path | str, verify: bool = True) -> None:
         self.path = Path(path)
+        self._lesion_px: dict[int, np.ndarray] = {}
         self.info = _read_info(self.path)
         if verify:
             self._verify_hashes()
@@ -87,14 +88,19 @@ class PreparedDataset:
         needed = min(min_readers, len(self.mask_bits))
         return (np.bitwise_count(bits) >= needed).astype(np.uint8)
 
+    def lesion_px(self, min_readers: int) -> np.ndarray:
+        """Return int64 (N,): the lesion area of every slice in pixels, by the rule of `consensus`."""
+        if min_readers not in self._lesion_px:
+            areas = np.zeros(len(self), np.int64)
+            for start in range(0, len(self), 256):
+                rows = np.arange(start, min(start + 256, len(self)))
+                areas[rows] = self.consensus(rows, min_readers).sum(axis=(1, 2), dtype=np.int64)
+            self._lesion_px[min_readers] = areas
+        return self._lesion_px[min_readers]
+
     def disputed(self, min_readers: int) -> np.ndarray:
         """Return bool (N,): some reader drew on the slice, but no pixel has `min_readers` of them."""
-        answer = np.zeros(len(self), bool)
-        for start in range(0, len(self), 256):
-            rows = np.arange(start, min(start + 256, len(self)))
-            drawn = np.asarray(self.masks[rows]).any(axis=(1, 2))
-            answer[rows] = drawn & ~self.consensus(rows, min_readers).any(axis=(1, 2))
-        return answer
+        return (self.lesion_px(1) > 0) & (self.lesion_px(min_readers) == 0)
 
     def _load_array(self, name: str, dtype: np.dtype[Any]) -> np.ndarray:
         try:
@@ -151,6 +157,8 @@ def _read_info(path: Path) -> dict[str, Any]:
         )
     if not _is_complete(info):
         raise DatasetError(f"{path / 'dataset.json'} is incomplete. Import the dataset again.")
+    if info.get("fingerprint") != fingerprint_of(info):
+        raise DatasetError(f"{path / 'dataset.json'} was edited: its fingerprint is another. Import the dataset again.")
     return dict(info)
 
 
@@ -160,10 +168,20 @@ def _is_complete(info: dict[str, Any]) -> bool:
         info.get("units") in list(DTYPES)
         and isinstance(shape, list)
         and isinstance(info.get("mask_bits"), list)
-        and isinstance(info.get("fingerprint"), str)
+        and isinstance(info.get("cases_content_sha256"), str)
         and isinstance(sha256, dict)
         and set(sha256) == set(FILES)
     )
+
+
+def fingerprint_of(info: dict[str, Any]) -> str:
+    """Return the identity of a dataset's content, 64 hex digits.
+
+    The bytes of a parquet file change with the library's version, so its content as CSV stands for it.
+    """
+    identity = {key: info[key] for key in ("format_version", "units", "shape", "mask_bits")}
+    identity["sha256"] = {**info["sha256"], "cases.parquet": info["cases_content_sha256"]}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def sha256_of(path: Path) -> str:

@@ -16,8 +16,8 @@ from filelock import FileLock
 
 from lungzoo import locks
 from lungzoo.data.case import Slice
-from lungzoo.data.store import DTYPES, FILES, FORMAT_VERSION, sha256_of
-from lungzoo.errors import DatasetError, ImportRefused, StorageError, storage_error
+from lungzoo.data.store import DTYPES, FILES, FORMAT_VERSION, fingerprint_of, sha256_of
+from lungzoo.errors import DatasetError, ImportRefused, storage_error
 
 if TYPE_CHECKING:
     from lungzoo.data.readers import Reader
@@ -53,7 +53,7 @@ class StoreWriter:
                 f"Another process is writing {self.dest}. Wait for it, or choose another destination.",
             )
             if self.dest.exists():
-                raise StorageError(f"{self.dest} exists already. Choose another name, or delete it first.")
+                raise DatasetError(f"{self.dest} exists already. Choose another name, or delete it first.")
             shutil.rmtree(self._partial, ignore_errors=True)
             self._partial.mkdir()
             for name in FILES[:2]:
@@ -138,22 +138,19 @@ class StoreWriter:
         if len(twice):
             raise DatasetError(f"The case '{twice.iloc[0]}' occurs more than once. Nothing was written.")
         cases.to_parquet(self._partial / "cases.parquet", index=False)
-        # The bytes of a parquet file change with the library's version; its content as CSV does not.
         csv = cases.to_csv(index=False, lineterminator="\n")
         self._cases_digest = hashlib.sha256(csv.encode()).hexdigest()
 
     def _write_info(self, shape: tuple[int, ...], source: dict[str, Any]) -> None:
-        sha256 = {name: sha256_of(self._partial / name) for name in FILES}
-        identity = {
+        info = {
             "format_version": FORMAT_VERSION,
             "units": self._units,
             "shape": list(shape),
-            "mask_bits": source["mask_bits"],
-            "sha256": {**sha256, "cases.parquet": self._cases_digest},
+            **source,
+            "sha256": {name: sha256_of(self._partial / name) for name in FILES},
+            "cases_content_sha256": self._cases_digest,
         }
-        canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        fingerprint = hashlib.sha256(canonical.encode()).hexdigest()
-        info = {**identity, **source, "sha256": sha256, "fingerprint": fingerprint}
+        info["fingerprint"] = fingerprint_of(info)
         (self._partial / "dataset.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
 
 

@@ -30,7 +30,8 @@ class EncoderSpec:
         scaling: what the backbone does with [0, 1], in words.
         paper: where the architecture was published.
         licence: of code and pretrained weights.
-        options: further settings with their defaults.
+        options: further settings with their defaults; numbers are positive.
+        pretrained: for options that pretrained weights depend on, the values that have weights.
         levels: pyramid levels it has.
     """
 
@@ -41,23 +42,43 @@ class EncoderSpec:
     paper: str
     licence: str
     options: Mapping[str, Option] = field(default_factory=dict)
+    pretrained: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
     levels: tuple[str, ...] = LEVELS
 
     def checked_options(self, given: Mapping[str, Option]) -> dict[str, Option]:
-        """Return all options with their values; raises ConfigError for one that the encoder does not have."""
-        for key in given:
+        """Return all options with their values; raises ConfigError for one that is unknown or of the wrong type."""
+        for key, value in given.items():
             if key not in self.options:
                 allowed = ", ".join(self.options) or "none"
                 raise ConfigError(
                     f"Encoder '{self.name}' has no option '{key}'.{did_you_mean(key, self.options)} Allowed: {allowed}."
                 )
+            _check_type(self, key, value)
         return {**self.options, **given}
 
-    def check_weights(self, weights: str | None) -> None:
-        """Raise ConfigError unless `weights` is None or names weights that exist for this encoder."""
-        if weights is not None and weights not in self.weights:
+    def check_weights(self, weights: str | None, options: Mapping[str, Option]) -> None:
+        """Raise ConfigError unless `weights` is None or names weights that exist for this encoder and its options."""
+        if weights is None:
+            return
+        for key, allowed_values in self.pretrained.items():
+            value = options.get(key, self.options[key])
+            if value not in allowed_values:
+                raise ConfigError(
+                    f"Encoder '{self.name}' has no '{weights}' weights for {key} = {value}. "
+                    f"Allowed: {', '.join(map(str, allowed_values))}; or train it from scratch."
+                )
+        if weights not in self.weights:
             allowed = ", ".join(self.weights) or "none, train it from scratch"
             raise ConfigError(f"Encoder '{self.name}' has no '{weights}' weights. Allowed: {allowed}.")
+
+
+def _check_type(spec: EncoderSpec, key: str, value: Option) -> None:
+    default = spec.options[key]
+    kind = (int, float) if isinstance(default, float) else type(default)
+    number = isinstance(default, (int, float)) and not isinstance(default, bool)
+    if not isinstance(value, kind) or isinstance(value, bool) != isinstance(default, bool) or (number and value <= 0):
+        wanted = f"a positive {'number' if isinstance(default, float) else 'whole number'}" if number else type(default)
+        raise ConfigError(f"Option '{key}' of encoder '{spec.name}' must be {wanted}. Received: {value!r}")
 
 
 def build_encoder(
@@ -85,8 +106,8 @@ def build_encoder(
     """
     import keras
 
-    spec.check_weights(weights)
     values = spec.checked_options(options or {})
+    spec.check_weights(weights, values)
     image = keras.Input((None, None, in_channels), name="image")
     levels = tuple(level for level in spec.levels if int(level[1:]) <= depth)
     return keras.Model(image, spec.backbone(_to_rgb(image), levels, weights=weights, **values), name="encoder")

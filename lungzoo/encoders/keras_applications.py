@@ -81,6 +81,7 @@ for _spec in (
         paper="Sandler et al. 2018, arXiv:1801.04381",
         licence=_LICENCE,
         options={"alpha": 1.0},
+        pretrained={"alpha": (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)},
     ),
     EncoderSpec(
         name="resnet50",

@@ -27,7 +27,8 @@ def score_cases(predictions: Predictions, cases: pd.DataFrame, config: ScoreConf
         config: smallest lesion that counts.
 
     Returns:
-        One row per case: case, patient, label, group, reference_px, predicted_px, dice, iou, precision, recall.
+        One row per case: case, patient, label, group, reference_px, predicted_px, marked, dice, iou, precision, recall.
+        `marked` is 1 where any pixel was predicted.
         `group` is "lesion", "empty" (no lesion in the reference) or "small" (a lesion below `min_lesion_px`).
     """
     import pandas as pd
@@ -41,7 +42,8 @@ def score_cases(predictions: Predictions, cases: pd.DataFrame, config: ScoreConf
         values = {name: getattr(counts, name) for name in METRICS}
         predicted = counts.true_positive + counts.false_positive
         names = dict(zip(("case", "patient", "label"), identity, strict=True))
-        rows.append({**names, "group": group, "reference_px": area, "predicted_px": predicted, **values})
+        areas = {"reference_px": area, "predicted_px": predicted, "marked": float(predicted > 0)}
+        rows.append({**names, "group": group, **areas, **values})
     return pd.DataFrame(rows)
 
 
@@ -54,7 +56,7 @@ def summarise(scores: pd.DataFrame, config: ScoreConfig, seed: int = 0) -> dict[
     """
     lesion, empty = scores[scores["group"] == "lesion"], scores[scores["group"] == "empty"]
     columns = {name: (lesion[name], lesion["patient"]) for name in METRICS}
-    columns["false_positive_rate"] = ((empty["predicted_px"] > 0).astype(float), empty["patient"])
+    columns["false_positive_rate"] = (empty["marked"], empty["patient"])
     return {
         name: asdict(patient_bootstrap(values.to_numpy(float), np.asarray(patients), config.bootstrap_draws, seed))
         for name, (values, patients) in columns.items()

@@ -23,8 +23,8 @@ def check_model(config: ModelConfig, transfer: TransferConfig) -> None:
     """Raise UnknownNameError or ConfigError for a model that cannot be built; loads no Keras."""
     spec = MODELS.get(config.name)
     encoder = ENCODERS.get(spec.encoder)
-    encoder.checked_options(dict(config.encoder_options))
-    encoder.check_weights(transfer.weights)
+    options = encoder.checked_options(dict(config.encoder_options))
+    encoder.check_weights(transfer.weights, options)
     RECIPES.get(transfer.recipe).check(transfer)
     deepest = f"P{config.encoder_depth}"
     if deepest not in encoder.levels:

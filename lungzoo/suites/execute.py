@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from lungzoo.config import ExperimentConfig, SuiteConfig
 from lungzoo.data.store import PreparedDataset
-from lungzoo.errors import TrackingError
-from lungzoo.events import Observer, RunEnded, SuiteStarted
+from lungzoo.errors import TrackingError, storage_error
+from lungzoo.events import Event, Note, Observer, RunEnded, SuiteStarted
 from lungzoo.experiment import record_failure
 from lungzoo.suites.executors import Executor, Job
 from lungzoo.suites.grid import expand, plan_suite
@@ -52,18 +52,16 @@ def run_suite(
     plan = plan_suite(suite, experiments, dataset)
     with exclusive(runs):
         done = {} if fresh else tracker.find([run.fingerprint for run in plan.runs])
+        if tracker.unreadable:
+            observe(Note(f"The artifacts of {len(tracker.unreadable)} recorded run(s) are gone; they run again."))
         finished = {fingerprint for fingerprint, record in done.items() if record.status == "finished"}
-        ahead = tuple(run.arm for run in plan.runs if run.fingerprint not in finished)
-        observe(SuiteStarted(plan.title, ahead, len(finished)))
-        if not ahead:
-            return build_table(plan, tracker)
+        ahead = [pair for pair in zip(plan.runs, experiments, strict=True) if pair[0].fingerprint not in finished]
+        observe(SuiteStarted(plan.title, tuple(planned.arm for planned, _ in ahead), len(finished)))
         suite_id = tracker.open_suite(plan, fresh)
         try:
-            for planned, experiment in zip(plan.runs, experiments, strict=True):
-                if planned.fingerprint in finished:
-                    continue
+            for planned, experiment in ahead:
                 if fresh:
-                    shutil.rmtree(Workspace(runs, planned.fingerprint).path, ignore_errors=True)
+                    shutil.rmtree(Workspace(runs, planned.fingerprint).checkpoints, ignore_errors=True)
                 run_one(
                     experiment,
                     dataset,
@@ -91,8 +89,12 @@ def run_one(
     executor: Executor,
     observe: Observer,
     suite_id: str | None = None,
-) -> None:
-    """Have an executor carry out one experiment; a process that dies leaves a failed record."""
+) -> str:
+    """Have an executor carry out one experiment; a process that dies leaves a failed record.
+
+    Returns:
+        What became of the run: "finished", "skipped" or "failed".
+    """
     workspace = Workspace(runs, experiment.fingerprint(dataset.fingerprint))
     job = Job(
         config=experiment.model_dump(mode="json"),
@@ -103,7 +105,19 @@ def run_one(
         uri=tracker.uri,
         suite_id=suite_id,
     )
-    reason = executor.run(job, observe)
-    if reason and not workspace.outbox.is_dir():
-        record_failure(experiment, dataset, reason, tracker=tracker, runs=runs, suite_id=suite_id)
-        observe(RunEnded(experiment.arm, experiment.train.train_seed, "failed", reason, None, 0.0))
+    ended: list[RunEnded] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, RunEnded):
+            ended.append(event)
+        observe(event)
+
+    try:
+        reason = executor.run(job, listen)
+    except OSError as error:
+        raise storage_error("write to", error) from error
+    if ended:  # recorded, whatever its process did afterwards
+        return ended[-1].status
+    record_failure(experiment, dataset, reason, tracker=tracker, runs=runs, suite_id=suite_id)
+    observe(RunEnded(experiment.arm, experiment.train.train_seed, "failed", reason, None, 0.0))
+    return "failed"

@@ -65,6 +65,9 @@ def plan_suite(suite: SuiteConfig, experiments: list[ExperimentConfig], dataset:
 def _experiment(
     suite: SuiteConfig, arms: ArmsConfig, model: str, transfer: TransferConfig, seed: int
 ) -> ExperimentConfig:
+    for section, key, instead in (("model", "name", "models of [[arms]]"), ("train", "train_seed", "seeds")):
+        if key in getattr(arms, section) or key in _given(suite, section):
+            raise ConfigError(f"Suite '{suite.name}': '{section}.{key}' is set by the suite's {instead}. Remove it.")
     values = {
         "data": suite.data.model_dump(),
         "augment": suite.augment.model_dump(),
@@ -75,3 +78,8 @@ def _experiment(
         "label": arms.label,
     }
     return parse(ExperimentConfig, values, f"Suite '{suite.name}', model '{model}'")
+
+
+def _given(suite: SuiteConfig, section: str) -> set[str]:
+    value = getattr(suite, section)
+    return set(value) if isinstance(value, dict) else set(value.model_fields_set)

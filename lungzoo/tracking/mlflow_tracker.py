@@ -56,11 +56,13 @@ class MlflowTracker:
         with _talking(self.uri):
             self._client = _open_store(self.uri)
             self._experiment_id = self._find_or_create_experiment()
+            self._sweep_killed_runs()
+        self.unreadable: set[str] = set()
+        """Names of recorded runs whose artifacts cannot be read any more."""
 
     def open_suite(self, plan: SuitePlan, fresh: bool) -> str:
         """Start the parent run of a suite run, or go on with the one of the same plan."""
         with _talking(self.uri):
-            self._sweep_killed_runs()
             digest = _digest(plan)
             found = [] if fresh else self._search(f"tags.`{_PLAN}` = '{digest}'")
             if found:
@@ -93,7 +95,7 @@ class MlflowTracker:
         with _talking(self.uri):
             if run_id and self._exists(run_id):
                 self._client.update_run(run_id, status="RUNNING")
-                self._client.set_tag(run_id, _PID, str(os.getpid()))
+                self._client.log_batch(run_id, tags=[RunTag(_PID, str(os.getpid())), RunTag(_STATUS, "running")])
                 return run_id
             tags = {_KIND: "run", _FINGERPRINT: started.fingerprint, _STATUS: "running", **_filter_tags(started)}
             if suite_id:
@@ -132,12 +134,16 @@ class MlflowTracker:
             self._client.set_terminated(run_id, "KILLED")
 
     def find(self, fingerprints: list[str]) -> dict[str, RunRecord]:
-        """Return the newest record of each fingerprint that has one; finished ones win over others."""
+        """Return the newest record of each fingerprint that has one; a record whose file is gone is none."""
         with _talking(self.uri):
-            return {
-                fingerprint: RunRecord.load(self._artifact(run, "record.json"))
-                for fingerprint, run in self._newest(set(fingerprints)).items()
-            }
+            chosen = self._newest(set(fingerprints))
+        found: dict[str, RunRecord] = {}
+        for fingerprint, run in chosen.items():
+            try:
+                found[fingerprint] = RunRecord.load(self._artifact(run, "record.json"))
+            except (MlflowException, OSError, TrackingError):
+                self.unreadable.add(run.info.run_name)
+        return found
 
     def case_scores(self, fingerprint: str) -> pd.DataFrame:
         """Return the per-case scores of a finished run."""
@@ -153,23 +159,22 @@ class MlflowTracker:
             fingerprint, status = run.data.tags.get(_FINGERPRINT), run.data.tags.get(_STATUS)
             if fingerprint not in fingerprints or status not in ("finished", "skipped", "failed"):
                 continue
-            known = chosen.get(fingerprint)
-            if known is None or (status == "finished" and known.data.tags[_STATUS] != "finished"):
-                chosen[fingerprint] = run
+            chosen.setdefault(fingerprint, run)
         return chosen
 
     def _find_or_create_experiment(self) -> str:
         found = self._client.get_experiment_by_name(self.experiment)
+        place = None
+        if self.uri.startswith("sqlite:///"):
+            place = (Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
         if found is None:
-            place = None
-            if self.uri.startswith("sqlite:///"):
-                place = (Path(self.uri.removeprefix("sqlite:///")).parent / "mlartifacts").as_uri()
             return str(self._client.create_experiment(self.experiment, artifact_location=place, tags=_EXPERIMENT_TAGS))
         if found.lifecycle_stage == "deleted":
             raise TrackingError(
                 f"The MLflow experiment '{self.experiment}' was deleted. Restore it with: "
                 f"mlflow experiments restore --experiment-id {found.experiment_id}"
             )
+        _check_not_moved(found.artifact_location, place)
         return str(found.experiment_id)
 
     def _create_run(self, name: str, tags: dict[str, str]) -> str:
@@ -235,6 +240,12 @@ def _talking(uri: str) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise storage_error(f"use the tracking store {uri}:", error) from error
+    except Exception as error:
+        if not type(error).__module__.startswith("sqlalchemy"):
+            raise
+        raise TrackingError(
+            f"The tracking store {uri} cannot be used: {_reason(error)} Check its disk and permissions."
+        ) from error
 
 
 def _reason(error: Exception) -> str:
@@ -263,6 +274,17 @@ def _open_store(uri: str) -> MlflowClient:
     return client
 
 
+def _check_not_moved(recorded: str, expected: str | None) -> None:
+    """Refuse a store whose folder was moved: MLflow keeps absolute paths, and would write to the old place."""
+    if expected is None or recorded == expected or not recorded.startswith("file:"):
+        return
+    if not Path(recorded.removeprefix("file://")).exists():
+        raise TrackingError(
+            f"The runs of this store were recorded in {recorded}, which is gone; MLflow keeps absolute paths. "
+            "Move the folder back, or rename mlflow.db to record anew."
+        )
+
+
 def _filter_tags(record: RunRecord) -> dict[str, str]:
     config = record.config
     return {
@@ -282,8 +304,7 @@ def _final_metrics(record: RunRecord) -> dict[str, float]:
     values |= {f"test_{name}_ci_low": interval["low"] for name, interval in record.metrics.items()}
     values |= {f"test_{name}_ci_high": interval["high"] for name, interval in record.metrics.items()}
     values |= {f"test_{group}_n": float(count) for group, count in record.counts.items()}
-    values |= {f"best_{name}": value for name, value in record.validation.items()}
-    return values | record.cost
+    return values | {f"selected_{name}": value for name, value in record.validation.items()} | record.cost
 
 
 def _metrics(values: dict[str, float], step: int) -> list[Metric]:

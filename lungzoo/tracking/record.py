@@ -28,7 +28,7 @@ class RunRecord:
         split: fingerprint, split_seed, patients and slices per part.
         metrics: {metric: {mean, low, high, cases, patients}} on the test split.
         counts: patients, lesion, empty and small cases of the test split.
-        validation: best_epoch (from 1), epochs trained, dice of the best epoch.
+        validation: epoch, the best one (from 1); epochs trained; val_dice of the best one.
         cost: params, trainable_params, train_seconds, seconds_per_epoch, peak_memory_mb.
         environment: versions, machine, git commit, digest of the encoder's initial weights.
         started: UTC time, ISO 8601.
@@ -79,7 +79,7 @@ class SuitePlan:
     Args:
         name, title, description: of the suite.
         primary_metric: the metric that the table leads with.
-        dataset: name, path, fingerprint, reader, licence, citation.
+        dataset: name, fingerprint, reader, title, licence, citation, slices, patients.
         runs: every arm with every seed.
     """
 

@@ -18,7 +18,7 @@ class Tracker(Protocol):
         """Start the parent run of a suite run, or go on with the one of the same plan; returns its id."""
 
     def close_suite(self, suite_id: str, status: str, table_markdown: str) -> None:
-        """End the parent run: "finished", "failed" or "interrupted"."""
+        """End the parent run: "finished" or "interrupted"."""
 
     def last_plan(self) -> SuitePlan | None:
         """Return the plan of the newest run of the suite."""
@@ -36,7 +36,7 @@ class Tracker(Protocol):
         """Mark a run that was stopped by hand; it can be reopened."""
 
     def find(self, fingerprints: list[str]) -> dict[str, RunRecord]:
-        """Return the newest record of each fingerprint that has one; finished ones win over others."""
+        """Return the newest record of each fingerprint that has one."""
 
     def case_scores(self, fingerprint: str) -> pd.DataFrame:
         """Return the per-case scores of a finished run."""

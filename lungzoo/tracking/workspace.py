@@ -57,17 +57,24 @@ class Workspace:
 
     def remember(self, run_id: str) -> None:
         """Keep the tracking id for the next attempt."""
-        self._run_id_file.write_text(json.dumps({"run_id": run_id}))
+        try:
+            self._run_id_file.write_text(json.dumps({"run_id": run_id}))
+        except OSError as error:
+            raise storage_error("write to", error) from error
 
     @contextmanager
     def packing(self) -> Iterator[Path]:
         """Yield a folder for results that becomes the outbox when the block ends well."""
         draft = self.path / "outbox.partial"
         shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        yield draft
-        shutil.rmtree(self.outbox, ignore_errors=True)
-        os.rename(draft, self.outbox)
+        try:
+            draft.mkdir(parents=True)
+            yield draft
+            shutil.rmtree(self.outbox, ignore_errors=True)
+            os.rename(draft, self.outbox)
+        except OSError as error:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise storage_error("save the results in", error) from error
 
     def delivered(self, keep_progress: bool) -> None:
         """Remove what the tracker has now; with `keep_progress` the checkpoints stay for another attempt."""

@@ -13,7 +13,8 @@ from lungzoo.events import EpochDone, Observer, StepDone
 from lungzoo.training.checkpoint import CheckpointFolder, Progress, Values, read_variables
 
 _STEP_EVENT_S = 0.2
-_CHECKPOINT_S = 60.0
+_CHECKPOINT_S = 10.0
+_CHECKPOINT_SHARE = 0.02
 
 
 class Watch(keras.callbacks.Callback):
@@ -22,7 +23,7 @@ class Watch(keras.callbacks.Callback):
     Args:
         progress: state to continue from; changed in place.
         best: weights of the best epoch so far, empty at the start.
-        checkpoints: where to save, at most once a minute: writing often would cost more than it saves.
+        checkpoints: where to save: after the first epoch, then as often as costs at most 2% of the time.
         patience: epochs without a better validation Dice before training stops; None never stops.
         observe: receives StepDone and EpochDone.
         on_epoch: receives (epoch, metrics) for the tracker.
@@ -44,7 +45,7 @@ class Watch(keras.callbacks.Callback):
         self._patience = patience
         self._observe = observe
         self._on_epoch = on_epoch
-        self._saved_at = time.monotonic()
+        self._save_again_at = 0.0
         self._told_at = 0.0
         self._epoch_began = 0.0
         self._epoch = 0
@@ -85,8 +86,10 @@ class Watch(keras.callbacks.Callback):
         self._observe(EpochDone(epoch, metrics["loss"], metrics["val_dice"], better, seconds))
 
     def _save_now_and_then(self) -> None:
-        if time.monotonic() - self._saved_at < _CHECKPOINT_S:
+        began = time.monotonic()
+        if began < self._save_again_at:
             return
         everything = [*self.model.variables, *self.model.optimizer.variables]
         self._checkpoints.save(self.progress, read_variables(everything), self.best)
-        self._saved_at = time.monotonic()
+        ended = time.monotonic()
+        self._save_again_at = ended + max(_CHECKPOINT_S, (ended - began) / _CHECKPOINT_SHARE)

@@ -83,11 +83,9 @@ class CheckpointFolder:
 
 
 def read_variables(variables: list[Any]) -> Values:
-    """Copy Keras variables to arrays."""
-    import keras
-
+    """Copy Keras variables to arrays; of a mirrored variable, the value that its replicas share."""
     # A copy: on the CPU a backend may hand out its own memory, which the next step overwrites.
-    return [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
+    return [np.array(_as_array(variable.value)) for variable in variables]
 
 
 def write_variables(variables: list[Any], values: Values) -> None:
@@ -98,13 +96,21 @@ def write_variables(variables: list[Any], values: Values) -> None:
         variable.assign(value)
 
 
+def _as_array(value: Any) -> np.ndarray:
+    return value.numpy() if hasattr(value, "numpy") else np.asarray(value)
+
+
 def _write_arrays(path: Path, groups: dict[str, Values]) -> str:
     arrays = {f"{group}/{number}": value for group, values in groups.items() for number, value in enumerate(values)}
     temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)  # half a checkpoint would only keep a full disk full
+        raise
     with temporary.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     os.replace(temporary, path)

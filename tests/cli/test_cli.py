@@ -82,14 +82,12 @@ def test_wrong_input_is_one_clear_error(arguments, message, data, tmp_path):
     done = lungzoo(*(argument.format(data=data) for argument in arguments), cwd=tmp_path)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert done.returncode in (1, 2)
+    assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) <= 3
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith("mlflow")]
 
 
-def test_exit_code_2_is_for_input_and_1_for_failure(data, tmp_path):
-    assert lungzoo("bench", "run", "quik").returncode == 2
-    assert lungzoo("data", "phantom", str(data)).returncode == 1
+def test_a_wrong_option_has_the_exit_code_of_wrong_input():
     assert lungzoo("bench", "run", "quick", "--nonsense").returncode == 2
 
 
@@ -108,6 +106,50 @@ def test_show_draws_a_contact_sheet(data, tmp_path):
     done = lungzoo("data", "show", str(data), "--sheet", "sheet.png", "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["slices"] == 48
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_show_prints_lines_and_tables(data, tmp_path):
+    done = lungzoo("data", "show", str(data), "--sheet", "sheet.png", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Images         48 slices of 64 × 64 px, units hu" in done.stdout
+    assert "Lesion diameter in mm" in done.stdout
+    assert "{" not in done.stdout
+
+
+def test_phantom_prints_one_line(tmp_path):
+    done = lungzoo("data", "phantom", "p", "--patients", "3", "--slices", "2", "--size", "64", cwd=tmp_path)
+    assert done.stdout == "Made p. Look at it with: lungzoo data show p\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("split", "{data}", "--out", "{tmp}/no/s.json"), "Cannot write the split {tmp}/no/s.json: No such file"),
+        (("show", "{data}", "--sheet", "{tmp}/no/x.png"), "Cannot write the contact sheet {tmp}/no/x.png: No such"),
+    ],
+)
+def test_a_file_that_cannot_be_written(arguments, message, data, tmp_path):
+    done = lungzoo("data", *(argument.format(data=data, tmp=tmp_path) for argument in arguments))
+    assert done.stderr.startswith("Error: " + message.format(tmp=tmp_path))
+    assert len(done.stderr.splitlines()) == 1
+    assert done.returncode == 1
+
+
+def test_the_list_of_faults(tmp_path):
+    for folder in ("images", "mask-0", "mask-1", "mask-2", "mask-3"):
+        path = tmp_path / "source" / "P1" / "nodule-1" / folder / "slice-1.png"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"not a picture")
+    arguments = ("data", "import", "lidc-slices", "source", "dest", "--faults")
+    written = lungzoo(*arguments, "faults.txt", cwd=tmp_path)
+    assert "nothing was imported" in written.stderr
+    assert "slice-1.png" in (tmp_path / "faults.txt").read_text()
+    failed = lungzoo(*arguments, "no/faults.txt", cwd=tmp_path)
+    assert failed.stderr.startswith(written.stderr)
+    assert "Cannot write the list of faults no/faults.txt: No such file" in failed.stderr[len(written.stderr) :]
+    assert (written.returncode, failed.returncode) == (2, 2)
+    assert not (tmp_path / "dest").exists()
 
 
 def test_split_writes_json(data, tmp_path):

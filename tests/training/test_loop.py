@@ -52,6 +52,7 @@ def test_same_seed_same_weights(tiny, phantom, tmp_path):
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny, phantom, tmp_path, monkeypatch):
     monkeypatch.setattr(callbacks, "_CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(callbacks, "_CHECKPOINT_SHARE", 1e9)
     whole, progress, _ = train(tiny, phantom, tmp_path / "whole")
 
     def killed(epoch: int, metrics: object) -> None:

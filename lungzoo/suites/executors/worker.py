@@ -18,7 +18,7 @@ def main() -> int:
     """Carry out the job; returns the exit code: 0 when the run was recorded, 1 when the reason is in the log."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever libraries print belongs to the log, not among the events
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs are born ignoring it
+    signal.signal(signal.SIGINT, _interrupt_once)  # background jobs are born ignoring it
     job = Job(**json.loads(sys.stdin.readline()))
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
@@ -47,6 +47,12 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _interrupt_once(number: int, frame: object) -> None:
+    """Interrupt; a second signal must not cut off the tidying up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _send(events: TextIO, event: Event) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Row:
         val_dice: best validation Dice, mean over seeds; NaN without a finished run.
         metrics: {metric: {mean, low, high, cases, patients}}, per-case means over seeds on the test split.
         cost: params, train_seconds, peak_memory_mb; means over seeds.
-        selected: the arm with the best validation Dice.
+        selected: the arm with the best validation Dice among those whose seeds are all finished.
     """
 
     arm: str
@@ -60,7 +60,7 @@ class ResultTable:
             "dataset": self.plan.dataset,
             "primary_metric": self.plan.primary_metric,
             "protocol": list(self.protocol),
-            "rows": [asdict(row) for row in self.rows],
+            "rows": [_without_nan(asdict(row)) for row in self.rows],
         }
 
 
@@ -72,10 +72,18 @@ def build_table(plan: SuitePlan, tracker: Tracker) -> ResultTable:
         by_arm.setdefault(run.arm, []).append(run)
     rows = [_row(arm, runs, records, tracker) for arm, runs in by_arm.items()]
     rows.sort(key=lambda row: -row.val_dice if row.seeds else np.inf)
-    if rows and rows[0].seeds:
-        rows[0] = Row(**{**rows[0].__dict__, "selected": True})
+    best = next((number for number, row in enumerate(rows) if row.status == "finished"), None)
+    if best is not None:
+        rows[best] = replace(rows[best], selected=True)
     finished = [record for record in records.values() if record.status == "finished"]
     return ResultTable(plan, tuple(rows), _protocol(plan, finished))
+
+
+def _without_nan(value: Any) -> Any:
+    """Replace NaN by None, which JSON has a word for."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _row(arm: str, runs: list[PlannedRun], records: dict[str, RunRecord], tracker: Tracker) -> Row:
@@ -109,16 +117,13 @@ def _metrics(finished: list[RunRecord], config: ExperimentConfig, tracker: Track
     if len(finished) < 2:
         return finished[0].metrics if finished else {}
     scores = mean_over_seeds([tracker.case_scores(record.fingerprint) for record in finished])
-    summary = summarise(scores, config.score)
-    rates = [record.metrics["false_positive_rate"]["mean"] for record in finished]
-    summary["false_positive_rate"]["mean"] = float(np.mean(rates))
-    return summary
+    return summarise(scores, config.score)
 
 
 def mean_over_seeds(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Average each case's metrics over seeds, so that an interval over patients is one of the arm, not of a run."""
     mean = tables[0].copy()
-    for name in (*METRICS, "predicted_px"):
+    for name in (*METRICS, "predicted_px", "marked"):
         mean[name] = np.mean([table.set_index("case")[name].loc[mean["case"]].to_numpy() for table in tables], axis=0)
     return mean
 

@@ -37,14 +37,19 @@ from lungzoo.tracking.workspace import Workspace, exclusive
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
 
 
+def check_settings(config: ExperimentConfig) -> None:
+    """Raise UnknownNameError or ConfigError for a model, transfer or loss that does not exist; loads no Keras."""
+    check_model(config.model, config.transfer)
+    LOSSES.get(config.train.loss)
+
+
 def check_experiment(config: ExperimentConfig, dataset: PreparedDataset) -> None:
     """Refuse an experiment that cannot run on a dataset, before anything is started; loads no Keras.
 
     Raises:
         UnknownNameError, ConfigError: saying what is asked for and what there is.
     """
-    check_model(config.model, config.transfer)
-    LOSSES.get(config.train.loss)
+    check_settings(config)
     if config.model.in_channels != 1:
         raise ConfigError(
             f"{config.arm}: the dataset '{dataset.name}' has 1 channel per slice. "
@@ -106,17 +111,15 @@ def run_experiment(
         if not run.has_results():
             run.carry_out()
         record = run.deliver()
-    observe(
-        RunEnded(
-            record.arm,
-            record.seed,
-            record.status,
-            record.reason,
-            record.metrics.get("dice", {}).get("mean"),
-            record.cost.get("train_seconds", 0.0),
-        )
-    )
+    observe(ended_event(record))
     return record
+
+
+def ended_event(record: RunRecord) -> RunEnded:
+    """Return the event that tells how a run ended."""
+    score = record.metrics.get("dice", {}).get("mean")
+    seconds = record.cost.get("train_seconds", 0.0)
+    return RunEnded(record.arm, record.seed, record.status, record.reason, score, seconds)
 
 
 def record_failure(
@@ -128,11 +131,12 @@ def record_failure(
     runs: Path,
     suite_id: str | None,
 ) -> RunRecord:
-    """Record a run whose process died, as failed."""
+    """Record a run whose process died: as failed, unless its results are there and only wait for delivery."""
     workspace = Workspace(runs, config.fingerprint(dataset.fingerprint))
     with exclusive(workspace.path):
         run = _Run(config, dataset, tracker, workspace, suite_id, ignore)
-        run.pack(dataclasses.replace(run.record, status="failed", reason=reason))
+        if not run.has_results():
+            run.pack(dataclasses.replace(run.record, status="failed", reason=reason))
         return run.deliver()
 
 

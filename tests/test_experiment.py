@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lungzoo.config import ExperimentConfig
-from lungzoo.errors import BusyError, ConfigError, TrackingError, UnknownNameError, WeightsUnavailable
+from lungzoo.errors import BusyError, ConfigError, StorageError, TrackingError, UnknownNameError, WeightsUnavailable
 from lungzoo.events import Note, RunEnded, RunStarted
 from lungzoo.experiment import check_experiment, record_failure, run_experiment
 from lungzoo.tracking.workspace import Workspace, exclusive
@@ -127,3 +127,54 @@ def test_a_process_that_died_leaves_a_failed_record(tiny, phantom, tracker, tmp_
 def test_what_a_dataset_cannot_serve_is_refused_before_anything_starts(tiny, phantom, section, settings, message):
     with pytest.raises((ConfigError, UnknownNameError), match=message):
         check_experiment(changed(tiny, section, **settings), phantom)
+
+
+def test_pretrained_weights_are_asked_for_by_their_name(run, tiny, monkeypatch):
+    asked = []
+
+    def remember(config, weights):
+        asked.append(weights)
+        raise WeightsUnavailable("not here")
+
+    monkeypatch.setattr("lungzoo.experiment.build_model", remember)
+    model = {"name": "unet_mobilenetv2", "encoder_options": (("alpha", 0.35),)}
+    config = changed(changed(tiny, "model", **model), "transfer", recipe="frozen", weights="imagenet")
+    assert run(config).status == "skipped"
+    assert asked == ["imagenet"]
+
+
+def test_an_outcome_that_was_not_recorded_is_tried_again(run, tracker, monkeypatch):
+    def broken(*args, **kwargs):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("lungzoo.experiment.build_model", broken)
+    tracker.down = True
+    with pytest.raises(TrackingError, match=r"was failed: ZeroDivisionError: a bug"):
+        run()
+    monkeypatch.undo()
+    tracker.down = False
+    assert run().status == "finished"
+
+
+def test_a_disk_that_takes_no_results_still_leaves_a_row(run, tracker, monkeypatch):
+    def full(self):
+        raise StorageError("Cannot save the results in runs: No space left on device. Free some space.")
+
+    monkeypatch.setattr(Workspace, "packing", full)
+    record = run()
+    assert (record.status, tracker.records[record.fingerprint].status) == ("failed", "failed")
+    assert "No space left" in record.reason
+
+
+def test_results_of_a_dead_process_are_delivered_not_replaced(run, tiny, phantom, tracker, tmp_path):
+    tracker.down = True
+    with pytest.raises(TrackingError):
+        run()
+    tracker.down = False
+    record = record_failure(tiny, phantom, "died", tracker=tracker, runs=tmp_path / "runs", suite_id=None)
+    assert record.status == "finished"
+
+
+def test_a_split_without_lesions_is_refused(tiny, phantom):
+    with pytest.raises(ConfigError, match=r"the train split of 'phantom' has no slice with a lesion of at least 4000"):
+        check_experiment(changed(tiny, "score", min_lesion_px=4000), phantom)

@@ -52,7 +52,11 @@ def main() -> None:
     except LungzooError as error:
         _leave(str(error), error, error.exit_code)
     except KeyboardInterrupt:
-        _leave("Interrupted. The same command goes on where this one stopped.", None, 130)
+        _leave(
+            "Interrupted. Finished runs are kept; run again (without --fresh) to go on from the last checkpoint.",
+            None,
+            130,
+        )
     except Exception as error:
         _leave(f"Unexpected {type(error).__name__}: {error}. Run again with: lungzoo --debug …", error, 1)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from lungzoo.config import SuiteConfig
+    from lungzoo.config import ExperimentConfig, SuiteConfig
     from lungzoo.data.store import PreparedDataset
 
 app = typer.Typer(help="Run benchmark suites and read their tables.", no_args_is_help=True)
@@ -39,10 +39,8 @@ def run(
     config = load_suite(suite)
     experiments = expand(config)
     if dry_run:
-        from lungzoo.models.assemble import check_model
-
+        _check(config, experiments, data)
         for experiment in experiments:
-            check_model(experiment.model, experiment.transfer)
             typer.echo(f"{experiment.arm}, seed {experiment.train.train_seed}")
         typer.echo(f"{len(experiments)} run(s) on {_data_name(config, data)}; nothing was started.")
         return
@@ -61,7 +59,7 @@ def run(
         )
     print_table(table)
     typer.echo(f"Recorded in {tracker.uri}. Browse it with: lungzoo ui")
-    if not any(row.seeds for row in table.rows):
+    if any("failed" in row.outcomes for row in table.rows) or not any(row.seeds for row in table.rows):
         raise typer.Exit(1)
 
 
@@ -92,6 +90,18 @@ def report(
         from lungzoo.cli.render import print_table
 
         print_table(table)
+
+
+def _check(config: SuiteConfig, experiments: list[ExperimentConfig], data: Path | None) -> None:
+    """Check all that can be checked without training; against the dataset too where one is given."""
+    from lungzoo.data.store import PreparedDataset
+    from lungzoo.experiment import check_settings
+    from lungzoo.suites.grid import plan_suite
+
+    for experiment in experiments:
+        check_settings(experiment)
+    if data is not None:
+        plan_suite(config, experiments, PreparedDataset(data))
 
 
 def _data_name(config: SuiteConfig, data: Path | None) -> str:

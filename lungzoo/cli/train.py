@@ -20,6 +20,7 @@ def train(
         [], "--set", help="Any further config key, such as --set augment.shift_px=24; repeatable."
     ),
     runs: Path = typer.Option(Path("runs"), help="Folder for runs in progress."),
+    fresh: bool = typer.Option(False, "--fresh", help="Run again even if this very run is finished."),
 ) -> None:
     """Fine-tune or train one model, score it on held-out patients, and record it in MLflow."""
     from lungzoo.cli.progress import make_display
@@ -36,7 +37,6 @@ def train(
     config = parse(ExperimentConfig, values, "lungzoo train")
     dataset = PreparedDataset(data)
 
-    from lungzoo.errors import LungzooError
     from lungzoo.experiment import check_experiment
     from lungzoo.suites.execute import run_one
     from lungzoo.suites.executors.local import LocalExecutor
@@ -44,14 +44,16 @@ def train(
 
     check_experiment(config, dataset)
     tracker = MlflowTracker("train")
-    with make_display() as display:
-        run_one(config, dataset, tracker=tracker, runs=runs, executor=LocalExecutor(), observe=display)
     fingerprint = config.fingerprint(dataset.fingerprint)
     record = tracker.find([fingerprint]).get(fingerprint)
-    if record is None:
-        raise LungzooError(f"The run was not recorded; its results wait in {runs}. Run the same command again.")
-    if record.status != "finished":
-        raise typer.Exit(1)
+    if record is not None and record.status == "finished" and not fresh:
+        typer.echo("This very run is finished already; --fresh runs it again.")
+    else:
+        with make_display() as display:
+            status = run_one(config, dataset, tracker=tracker, runs=runs, executor=LocalExecutor(), observe=display)
+        if status != "finished":
+            raise typer.Exit(1)
+        record = tracker.find([fingerprint])[fingerprint]
     dice = record.metrics["dice"]
     typer.echo(
         f"Test Dice {dice['mean']:.3f} [{dice['low']:.3f}, {dice['high']:.3f}] on {dice['cases']} slices with a lesion "

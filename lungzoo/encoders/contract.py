@@ -74,10 +74,13 @@ class EncoderSpec:
 
 def _check_type(spec: EncoderSpec, key: str, value: Option) -> None:
     default = spec.options[key]
-    kind = (int, float) if isinstance(default, float) else type(default)
-    number = isinstance(default, (int, float)) and not isinstance(default, bool)
-    if not isinstance(value, kind) or isinstance(value, bool) != isinstance(default, bool) or (number and value <= 0):
-        wanted = f"a positive {'number' if isinstance(default, float) else 'whole number'}" if number else type(default)
+    if isinstance(default, (bool, str)):
+        right, wanted = isinstance(value, type(default)), "true or false" if isinstance(default, bool) else "a text"
+    else:
+        kinds = (int, float) if isinstance(default, float) else (int,)
+        right = isinstance(value, kinds) and not isinstance(value, bool) and float(value) > 0
+        wanted = "a positive number" if isinstance(default, float) else "a positive whole number"
+    if not right:
         raise ConfigError(f"Option '{key}' of encoder '{spec.name}' must be {wanted}. Received: {value!r}")
 
 

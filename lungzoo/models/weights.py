@@ -27,6 +27,8 @@ def fetching(encoder: str, weights: str) -> Iterator[None]:
     except LungzooError:
         raise
     except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) and "weight" not in str(error).lower():
+            raise
         raise WeightsUnavailable(
             f"the {weights} weights of {encoder} in {_cache_dir()} cannot be read: {_first_line(error)} "
             "Delete the file and fetch it again."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from lungzoo.config import ExperimentConfig, SuiteConfig
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import TrackingError, storage_error
 from lungzoo.events import Event, Note, Observer, RunEnded, SuiteStarted
-from lungzoo.experiment import record_failure
+from lungzoo.experiment import ended_event, record_failure
 from lungzoo.suites.executors import Executor, Job
 from lungzoo.suites.grid import expand, plan_suite
 from lungzoo.suites.report.markdown import to_markdown
@@ -60,9 +61,8 @@ def run_suite(
         suite_id = tracker.open_suite(plan, fresh)
         try:
             for planned, experiment in ahead:
-                if fresh:
-                    shutil.rmtree(Workspace(runs, planned.fingerprint).checkpoints, ignore_errors=True)
-                run_one(
+                go = partial(
+                    run_one,
                     experiment,
                     dataset,
                     tracker=tracker,
@@ -71,6 +71,12 @@ def run_suite(
                     observe=observe,
                     suite_id=suite_id,
                 )
+                if fresh:
+                    workspace = Workspace(runs, planned.fingerprint)
+                    if workspace.outbox.is_dir():
+                        go()  # delivers what an earlier attempt could not
+                    shutil.rmtree(workspace.checkpoints, ignore_errors=True)
+                go()
             table = build_table(plan, tracker)
         except BaseException:
             with suppress(TrackingError):  # the first error is the one to tell
@@ -118,6 +124,6 @@ def run_one(
         raise storage_error("write to", error) from error
     if ended:  # recorded, whatever its process did afterwards
         return ended[-1].status
-    record_failure(experiment, dataset, reason, tracker=tracker, runs=runs, suite_id=suite_id)
-    observe(RunEnded(experiment.arm, experiment.train.train_seed, "failed", reason, None, 0.0))
-    return "failed"
+    record = record_failure(experiment, dataset, reason, tracker=tracker, runs=runs, suite_id=suite_id)
+    observe(ended_event(record))
+    return record.status

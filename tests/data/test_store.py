@@ -284,7 +284,7 @@ class TestRefusal:
 class TestDestination:
     def test_taken_name(self, tmp_path, make_slice, store, hand_made_reader):
         dataset = store([make_slice(0)])
-        with pytest.raises(StorageError) as caught:
+        with pytest.raises(DatasetError) as caught:
             import_dataset(hand_made_reader([make_slice(1)]), "hand-made", dataset.path)
         assert str(caught.value) == (f"{dataset.path} exists already. Choose another name, or delete it first.")
         assert PreparedDataset(dataset.path).fingerprint == dataset.fingerprint

@@ -5,6 +5,7 @@ import pytest
 
 from lungzoo.encoders import ENCODERS
 from lungzoo.encoders.contract import build_encoder
+from lungzoo.errors import ConfigError
 
 
 @pytest.fixture(scope="module", params=ENCODERS.names())
@@ -45,6 +46,16 @@ def test_a_grey_image_gives_the_features_of_its_copies(spec, encoder, channels):
     one, copies = encoder(grey(1), training=False), other(grey(channels), training=False)
     for level in one:
         np.testing.assert_allclose(one[level], copies[level], rtol=1e-5, atol=1e-5)
+
+
+def test_options_are_checked_by_type(spec):
+    for key, default in spec.options.items():
+        wrong = "big" if not isinstance(default, str) else 1
+        with pytest.raises(ConfigError, match=rf"Option '{key}' of encoder '{spec.name}' must be"):
+            spec.checked_options({key: wrong})
+        if not isinstance(default, (str, bool)):
+            with pytest.raises(ConfigError, match="positive"):
+                spec.checked_options({key: -1})
 
 
 def test_depth_limits_the_levels(spec):

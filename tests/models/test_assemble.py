@@ -25,6 +25,11 @@ def test_weights_that_do_not_exist():
         check("imagenet-finetune", name="cnn_scratch")
 
 
+def test_a_width_without_pretrained_weights_is_refused():
+    with pytest.raises(ConfigError, match=r"has no 'imagenet' weights for alpha = 0.4. Allowed: 0.35, 0.5"):
+        check("imagenet-finetune", name="unet_mobilenetv2", encoder_options={"alpha": 0.4})
+
+
 @pytest.mark.parametrize(
     ("transfer", "message"),
     [

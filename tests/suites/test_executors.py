@@ -1,6 +1,7 @@
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -59,8 +60,10 @@ def test_a_worker_ends_with_its_parent(tmp_path, monkeypatch):
     def interrupted(event):
         raise KeyboardInterrupt
 
+    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         LocalExecutor().run(job(tmp_path), interrupted)
+    assert time.monotonic() - began < 15  # by itself, not killed after the time of grace
 
 
 def test_exit_codes_in_words():

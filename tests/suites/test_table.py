@@ -1,5 +1,6 @@
 """The table from records made by hand."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -74,7 +75,7 @@ def scores(dice: list[float]) -> pd.DataFrame:
     values = dict.fromkeys(("dice", "iou", "precision", "recall"), dice)
     return pd.DataFrame(
         {"case": list("xyz"), "patient": list("pqr"), "label": "", "group": "lesion", "reference_px": 5,
-         "predicted_px": 4, **values}
+         "predicted_px": 4, "marked": 1.0, **values}
     )  # fmt: skip
 
 
@@ -115,3 +116,29 @@ def test_durations(seconds, text):
 
 def test_a_number_that_is_not_there_is_a_dash():
     assert number(float("nan")) == "–"
+
+
+def test_false_positives_are_averaged_per_seed_not_over_their_union(tracker):
+    runs = [planned("a", seed=0), planned("b", seed=1)]
+    tracker.records = {run.fingerprint: record(run, 0.5, 0.5) for run in runs}
+    tables = {}
+    for name, marked in (("a", [1.0, 0.0, 0.0]), ("b", [0.0, 1.0, 0.0])):
+        tables[name] = scores([np.nan] * 3).assign(group="empty", reference_px=0, marked=marked)
+    tracker.scores = tables
+    (row,) = table(tracker, *runs).rows
+    rate = row.metrics["false_positive_rate"]
+    assert rate["mean"] == pytest.approx(1 / 3)
+    assert rate["low"] <= rate["mean"] <= rate["high"]
+
+
+def test_json_has_no_nan(tracker):
+    text = json.dumps(table(tracker, planned("a")).to_dict(), allow_nan=False)
+    assert json.loads(text)["rows"][0]["val_dice"] is None
+
+
+def test_an_arm_with_missing_seeds_is_not_selected(tracker):
+    partial, whole = [planned("a", seed=0), planned("b", seed=1)], planned("c", "imagenet-frozen")
+    tracker.records = {"a": record(partial[0], 0.9, 0.9), "c": record(whole, 0.5, 0.5)}
+    rows = {row.status: row for row in table(tracker, *partial, whole).rows}
+    assert rows["finished"].selected
+    assert not rows["1 of 2 seeds"].selected

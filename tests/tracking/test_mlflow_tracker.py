@@ -1,8 +1,10 @@
 """The MLflow tracker on a real SQLite store."""
 
 import json
+import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -83,14 +85,32 @@ def test_what_mlflow_shows(tracker, outbox):
     assert parent.data.tags["mlflow.note.content"] == "| a table |"
 
 
-def test_finished_records_win_over_later_failures(tracker, outbox):
+def test_the_newest_record_counts(tracker, outbox):
     finish(tracker, outbox)
+    time.sleep(0.01)
     finish(tracker, outbox, replace(RECORD, status="failed", reason="later"))
-    assert tracker.find(["a" * 64])["a" * 64].status == "finished"
+    assert tracker.find(["a" * 64])["a" * 64].reason == "later"
+
+
+def test_a_record_whose_file_is_gone_is_none(tracker, outbox, tmp_path):
+    finish(tracker, outbox)
+    shutil.rmtree(tmp_path / "mlartifacts")
+    assert tracker.find(["a" * 64]) == {}
+    assert tracker.unreadable == {"cnn_scratch / scratch · seed 0"}
+
+
+def test_a_store_whose_folder_was_moved_says_so(tracker, outbox, tmp_path):
+    finish(tracker, outbox)
+    moved = tmp_path.parent / f"{tmp_path.name}-moved"
+    tmp_path.rename(moved)
+    with pytest.raises(TrackingError, match=r"MLflow keeps absolute paths. Move the folder back"):
+        MlflowTracker("s", f"sqlite:///{moved}/mlflow.db")
+    moved.rename(tmp_path)
 
 
 def test_a_skipped_run_is_replaced_by_a_finished_one(tracker, outbox):
     finish(tracker, outbox, replace(RECORD, status="skipped", reason="no weights"))
+    time.sleep(0.01)
     assert tracker.find(["a" * 64])["a" * 64].reason == "no weights"
     finish(tracker, outbox)
     assert tracker.find(["a" * 64])["a" * 64].status == "finished"
@@ -120,7 +140,7 @@ def test_a_killed_process_does_not_leave_its_run_running(tracker):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     client.set_tag(run_id, "lungzoo.pid", str(dead.pid))
-    tracker.open_suite(PLAN, fresh=False)
+    MlflowTracker("s", tracker.uri)
     assert client.get_run(run_id).info.status == "KILLED"
 
 

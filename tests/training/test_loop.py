@@ -1,5 +1,8 @@
 """The training loop on a tiny phantom."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,8 @@ from lungzoo.config import ExperimentConfig, ModelConfig
 from lungzoo.data.pipeline import Pipeline
 from lungzoo.data.split import select_rows, split_patients
 from lungzoo.errors import LungzooError
-from lungzoo.events import EpochDone, ignore
+from lungzoo.events import ignore
+from lungzoo.metrics.streaming import CaseDice
 from lungzoo.models.assemble import build_model
 from lungzoo.models.transfer import RECIPES, Stage
 from lungzoo.training import callbacks
@@ -34,14 +38,81 @@ def changed(config: ExperimentConfig, **train_settings) -> ExperimentConfig:
 
 
 def test_learns_and_keeps_the_best_weights(tiny, phantom, tmp_path):
-    epochs = []
-    model, progress, _ = train(tiny, phantom, tmp_path, observe=epochs.append)
-    epochs = [event for event in epochs if isinstance(event, EpochDone)]
-    assert [event.epoch for event in epochs] == [0, 1, 2]
-    assert epochs[-1].loss < epochs[0].loss
-    assert progress.best_val_dice == max(row["val_dice"] for row in progress.history)
-    assert progress.best_epoch == int(np.argmax([row["val_dice"] for row in progress.history]))
-    assert not model.stop_training
+    config = changed(tiny, epochs=6, learning_rate=1e-2)
+    model, progress, _ = train(config, phantom, tmp_path)
+    losses = [row["loss"] for row in progress.history]
+    assert min(losses[1:]) < losses[0]
+    scores = [row["val_dice"] for row in progress.history]
+    assert (progress.best_val_dice, progress.best_epoch) == (max(scores), int(np.argmax(scores)))
+    assert validate(model, config, phantom) == pytest.approx(progress.best_val_dice, abs=1e-6)
+
+
+def test_the_best_weights_come_back_even_if_later_ones_were_worse(tiny, phantom, tmp_path, monkeypatch):
+    original = callbacks.Watch.on_epoch_end
+
+    def spoil(watch, epoch, logs=None):
+        original(watch, epoch, logs)
+        watch.model.set_weights([np.zeros_like(value) for value in watch.model.get_weights()])
+
+    monkeypatch.setattr(callbacks.Watch, "on_epoch_end", spoil)
+    config = changed(tiny, epochs=1, learning_rate=1e-2)
+    model, progress, _ = train(config, phantom, tmp_path)
+    assert any(np.any(value) for value in model.get_weights())
+    assert validate(model, config, phantom) == pytest.approx(progress.best_val_dice, abs=1e-6)
+
+
+def validate(model, config, dataset) -> float:
+    split = split_patients(dataset.cases, config.data, dataset.fingerprint)
+    rows = select_rows(dataset, split, config.data)["val"]
+    metric = CaseDice(config.score.threshold, config.score.min_lesion_px)
+    pipeline = Pipeline(dataset, config.data, config.train.batch_size)
+    for image, mask in pipeline.evaluation(rows, config.score.shift_px, config.data.split_seed):
+        metric.update_state(mask, model(image, training=False))
+    return float(metric.result())
+
+
+def test_every_arm_trains_with_the_same_batchnorm_momentum(tiny, phantom, tmp_path):
+    import keras
+
+    model, _, _ = train(changed(tiny, epochs=1, batchnorm_momentum=0.7), phantom, tmp_path)
+    norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {layer.momentum for layer in norms} == {0.7}
+
+
+MIRRORED = """
+import sys, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from pathlib import Path
+from lungzoo.config import ExperimentConfig
+from lungzoo.data.pipeline import Pipeline
+from lungzoo.data.split import select_rows, split_patients
+from lungzoo.data.store import PreparedDataset
+from lungzoo.events import ignore
+from lungzoo.models.assemble import build_model
+from lungzoo.models.transfer import RECIPES
+from lungzoo.training import loop, seeding
+from lungzoo.training.checkpoint import CheckpointFolder
+seeding.strategy_scope = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
+config = ExperimentConfig.model_validate_json(sys.argv[1])
+dataset = PreparedDataset(sys.argv[2])
+rows = select_rows(dataset, split_patients(dataset.cases, config.data, dataset.fingerprint), config.data)
+with seeding.prepared(config.train):
+    model = build_model(config.model)
+    progress = loop.fit(
+        model, Pipeline(dataset, config.data, 6), rows, RECIPES.get("scratch").stages, config,
+        CheckpointFolder(Path(sys.argv[3])), ignore, lambda *_: None,
+    )
+print("replicas", model.distribute_strategy.num_replicas_in_sync, "epochs", progress.epoch)
+"""
+
+
+def test_trains_saves_and_resumes_on_several_devices(tiny, phantom, tmp_path):
+    for epochs in (1, 2):
+        config = changed(tiny, epochs=epochs).model_dump_json()
+        command = [sys.executable, "-c", MIRRORED, config, str(phantom.path), str(tmp_path / "checkpoints")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        assert f"replicas 2 epochs {epochs}" in done.stdout, done.stderr[-2000:]
 
 
 def test_same_seed_same_weights(tiny, phantom, tmp_path):
@@ -94,7 +165,7 @@ def test_mixed_precision(tiny, phantom, tmp_path, precision):
 
     before = keras.config.dtype_policy().name
     model, progress, _ = train(changed(tiny, precision=precision, epochs=2), phantom, tmp_path)
-    assert progress.history[-1]["loss"] < progress.history[0]["loss"]
+    assert all(np.isfinite(row["loss"]) for row in progress.history)
     assert model.get_layer("encoder").get_layer("P1_0_conv").compute_dtype == precision.removeprefix("mixed_")
     assert model.output.dtype == "float32"
     assert keras.config.dtype_policy().name == before

@@ -26,6 +26,7 @@ class Row:
         recipe: human name of the transfer recipe.
         status: "finished", "skipped", "failed", "pending", or "2 of 3 seeds".
         reason: why it was skipped or failed.
+        outcomes: status of each of its runs that is over, in the order of the seeds.
         seeds: seeds with a finished run.
         val_dice: best validation Dice, mean over seeds; NaN without a finished run.
         metrics: {metric: {mean, low, high, cases, patients}}, per-case means over seeds on the test split.
@@ -37,6 +38,7 @@ class Row:
     recipe: str
     status: str
     reason: str
+    outcomes: tuple[str, ...]
     seeds: tuple[int, ...]
     val_dice: float
     metrics: dict[str, dict[str, float]]
@@ -96,6 +98,7 @@ def _row(arm: str, runs: list[PlannedRun], records: dict[str, RunRecord], tracke
         recipe=RECIPES.get(config.transfer.recipe).title,
         status=status,
         reason=reason,
+        outcomes=tuple(record.status for record in found),
         seeds=tuple(record.seed for record in finished),
         val_dice=float(np.mean([r.validation["val_dice"] for r in finished])) if finished else float("nan"),
         metrics=_metrics(finished, config, tracker),

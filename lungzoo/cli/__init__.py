@@ -53,7 +53,7 @@ def main() -> None:
         _leave(str(error), error, error.exit_code)
     except KeyboardInterrupt:
         _leave(
-            "Interrupted. Finished runs are kept; run again (without --fresh) to go on from the last checkpoint.",
+            "Interrupted. Run again, without --fresh, to go on from the last checkpoint.",
             None,
             130,
         )

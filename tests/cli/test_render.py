@@ -28,6 +28,7 @@ def row(number: int, arm: str) -> Row:
         recipe="ImageNet, fine-tuned",
         status="finished",
         reason="",
+        outcomes=("finished",),
         seeds=(0,),
         val_dice=0.845,
         metrics={name: {"mean": mean, "low": mean - 0.1, "high": mean + 0.1} for name, mean in means.items()},
@@ -37,7 +38,7 @@ def row(number: int, arm: str) -> Row:
 
 
 def result_table(title: str = "A suite", arms: tuple[str, ...] = ARMS) -> ResultTable:
-    skipped = Row("vgg16 / [bold]x", "From scratch", "skipped", "no [weights]", (), float("nan"), {}, {})
+    skipped = Row("vgg16 / [bold]x", "From scratch", "skipped", "no [weights]", ("skipped",), (), float("nan"), {}, {})
     rows = (*(row(number, arm) for number, arm in enumerate(arms)), skipped)
     return ResultTable(SuitePlan("s", title, "", "dice", {}, ()), rows, ("A line of protocol [/].",))
 

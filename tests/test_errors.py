@@ -118,7 +118,7 @@ def test_errors_survive_pickling(error: LungzooError) -> None:
         ),
         (
             errno.ENOTDIR,
-            "Cannot write the dataset /d/x: Not a directory. Nothing half-written was kept.",
+            "Cannot write the dataset /d/x: Not a directory. Choose another folder.",
         ),
     ],
 )
@@ -130,4 +130,4 @@ def test_storage_error_names_the_place_and_the_way_out(number: int, text: str) -
 
 def test_storage_error_without_number_or_place() -> None:
     error = storage_error("write the dataset", OSError("the disk went away"))
-    assert str(error) == "Cannot write the dataset: the disk went away. Nothing half-written was kept."
+    assert str(error) == "Cannot write the dataset: the disk went away. Choose another folder."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -27,7 +29,21 @@ def ui(
     initialise_store(uri)
     typer.echo(f"MLflow on {uri}: open http://{host}:{port} in a browser; Ctrl-C ends it.")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    raise typer.Exit(_run_until_stopped(command))
+
+
+def _run_until_stopped(command: list[str]) -> int:
+    """Run the server and its own children as a group, and end the whole group with this process."""
+    with subprocess.Popen(command, start_new_session=True) as server:
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            if hasattr(os, "killpg"):
+                os.killpg(server.pid, signal.SIGTERM)
+            else:
+                server.terminate()
+            server.wait()
+            return 0
 
 
 def _check_free(host: str, port: int) -> None:

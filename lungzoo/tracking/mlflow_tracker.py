@@ -29,7 +29,7 @@ _FINGERPRINT, _STATUS, _KIND, _PLAN = "lungzoo.fingerprint", "lungzoo.status", "
 _HOST, _PID = "lungzoo.host", "lungzoo.pid"
 _ENDED = {"finished": "FINISHED", "failed": "FAILED", "skipped": "KILLED", "interrupted": "KILLED"}
 _CHUNK = 500
-# Opens the pages for training runs; MLflow would guess at language-model traces.
+# Says that these are training runs; MLflow would guess at language-model traces.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 

@@ -1,0 +1,44 @@
+"""What `run_one` makes of a process that ends well, late or not at all."""
+
+import pytest
+
+from lungzoo.events import RunEnded
+from lungzoo.suites.execute import run_one
+from lungzoo.tracking.record import RunRecord
+
+
+class Ends:
+    """An executor that relays the given events and then ends for the given reason."""
+
+    def __init__(self, reason: str, *events: RunEnded) -> None:
+        self.reason, self.events = reason, events
+
+    def run(self, job, observe) -> str:
+        for event in self.events:
+            observe(event)
+        return self.reason
+
+
+@pytest.fixture
+def go(tiny, phantom, tracker, tmp_path):
+    tracker.experiment, tracker.uri = "s", "none"
+
+    def run(executor) -> str:
+        return run_one(
+            tiny, phantom, tracker=tracker, runs=tmp_path, executor=executor, observe=lambda event: None
+        )  # fmt: skip
+
+    return run
+
+
+def test_a_crash_after_the_record_does_not_make_a_second_one(go, tracker):
+    ended = RunEnded("arm", 0, "finished", "", 0.7, 1.0)
+    assert go(Ends("the process was ended by SIGSEGV.", ended)) == "finished"
+    assert not tracker.records
+
+
+def test_an_older_success_does_not_hide_a_failure(go, tracker, tiny, phantom):
+    fingerprint = tiny.fingerprint(phantom.fingerprint)
+    tracker.records[fingerprint] = RunRecord(fingerprint, tiny.arm, 0, "finished")
+    assert go(Ends("the process was ended by SIGKILL.")) == "failed"
+    assert tracker.records[fingerprint].reason == "the process was ended by SIGKILL."

@@ -47,7 +47,7 @@ def _be_deterministic() -> None:
     """Fix the order of all additions.
 
     `enable_op_determinism` does so on GPUs; on CPUs gradients are still summed in the order in which parallel ones
-    end, unless one runs at a time. That costs a few percent, and can only be set before TensorFlow's first operation.
+    end, unless one runs at a time. That costs some speed, and can only be set before TensorFlow's first operation.
     """
     import tensorflow as tf
 

@@ -14,7 +14,10 @@ _PUBLIC = {
     "ModelConfig": "lungzoo.config",
     "PreparedDataset": "lungzoo.data.store",
     "SuiteConfig": "lungzoo.config",
-    "build_model": "lungzoo.models.assemble",
+    "create_encoder": "lungzoo.models.create",
+    "create_model": "lungzoo.models.create",
+    "list_models": "lungzoo.models.create",
+    "load": "lungzoo.models.load",
     "run_experiment": "lungzoo.experiment",
 }
 

@@ -26,9 +26,12 @@ from pydantic import (
 from lungzoo.errors import ConfigError, did_you_mean
 
 # Raise this when a change alters the numbers that an unchanged config produces.
-RESULTS_REVISION = 1
+RESULTS_REVISION = 2
 
 Option = bool | int | float | str
+Normalisation = Literal["batch", "group", "instance"]
+Attention = Literal["none", "scse"]
+Upsampling = Literal["nearest", "bilinear", "transpose"]
 
 
 class Frozen(BaseModel):
@@ -115,32 +118,49 @@ class ModelConfig(Frozen):
     """Options that the encoder declares, such as `alpha` of MobileNetV2."""
     encoder_depth: int = Field(5, ge=2, le=5)
     """Number of pyramid levels used; level n is 2ⁿ times smaller than the input."""
-    decoder_channels: tuple[Annotated[int, Field(ge=1)], ...] = (256, 128, 64, 32, 16)
-    """Width of each decoder level, deepest first; the first `encoder_depth` are used."""
+    decoder_channels: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(None, min_length=1)
+    """Widths of the decoder, deepest first; None takes the decoder's own. See: lungzoo list decoders."""
     decoder_convs: int = Field(2, ge=1, le=4)
-    """3×3 convolutions per decoder level."""
+    """3×3 convolutions per decoder block."""
+    decoder_norm: Normalisation = "batch"
+    """Normalisation of the decoder: "batch", "group" (of 8 channels) or "instance"."""
+    decoder_attention: Attention = "none"
+    """Attention after each decoder block: "none" or "scse"."""
+    decoder_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of feature channels dropped before the mask head while training."""
+    decoder_upsampling: Upsampling = "nearest"
+    """How the decoder's features grow: "nearest", "bilinear" or "transpose" (learned)."""
+    deep_supervision: bool = False
+    """Train auxiliary mask heads on coarser decoder levels; the weight of level n is 2⁻ⁿ."""
     in_channels: int = Field(1, ge=1)
-    """Channels of the input image; CT slices have one."""
+    """Channels of a slice; CT has one."""
+    in_slices: int = Field(1, ge=1, le=65)
+    """Neighbouring slices seen at once: channels of a 2D model (an odd number, "2.5D"), depth of a 3D model's patch."""
     classes: int = Field(1, ge=1)
-    """Channels of the mask head."""
+    """Channels of the mask head: 1 is lesion or not (sigmoid), n are exclusive classes with background first (softmax)."""
+    labels: tuple[str, ...] = ()
+    """Names of the classes of the label head on the deepest level, such as ["benign", "malignant"]; empty for none."""
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
-        if len(self.decoder_channels) < self.encoder_depth:
-            raise ValueError(
-                f"decoder_channels needs {self.encoder_depth} widths, one per level of encoder_depth. "
-                f"Received: {list(self.decoder_channels)}"
-            )
+        if self.in_slices % 2 == 0:
+            raise ValueError(f"in_slices must be odd: a slice and as many on either side. Received: {self.in_slices}")
+        if len(self.labels) == 1 or len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels needs two or more different names, or none. Received: {list(self.labels)}")
         return self
 
 
 class TransferConfig(Frozen):
-    """Where the encoder's weights come from and which parts train. Short form: "imagenet-finetune"."""
+    """Where the weights come from and which parts train. Short form: "imagenet-finetune"."""
 
     recipe: str = Field("scratch", min_length=1)
-    """Which parts train, and when: "scratch", "frozen", "finetune"."""
+    """Which parts train, and when. See: lungzoo list recipes."""
     weights: str | None = Field(None, min_length=1)
-    """None (random) or the name of a set of pretrained encoder weights: "imagenet"."""
+    """None (random), pretrained encoder weights ("imagenet", "lidc"), or a whole model: "lungzoo:NAME", "run:ID", a file."""
+    options: Options = ()
+    """Options that the recipe declares, such as `decay` of "discriminative"."""
+    new_head: bool = False
+    """With the weights of a whole model: start the heads anew, as other classes need."""
 
     @model_validator(mode="before")
     @classmethod
@@ -151,9 +171,63 @@ class TransferConfig(Frozen):
         return {"recipe": recipe, "weights": weights} if dash else {"recipe": value}
 
     @property
+    def starts_from(self) -> Literal["nothing", "encoder", "lungzoo", "run", "file"]:
+        """What kind of thing `weights` names."""
+        if self.weights is None:
+            return "nothing"
+        if self.weights.startswith("lungzoo:"):
+            return "lungzoo"
+        if self.weights.startswith("run:"):
+            return "run"
+        return "file" if "/" in self.weights or "\\" in self.weights or "." in self.weights else "encoder"
+
+    def file_digest(self) -> str:
+        """Return the sha256 of the file that `weights` names, "" where it names none; raises ConfigError."""
+        if self.starts_from != "file":
+            return ""
+        try:
+            with Path(str(self.weights)).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ConfigError(
+                f"Cannot read the weights file {self.weights}: {error.strerror or error}. Give the path of a .npz file."
+            ) from None
+
+    @property
     def slug(self) -> str:
-        """The short form, used in arm names: "scratch", "imagenet-frozen"."""
-        return f"{self.weights}-{self.recipe}" if self.weights else self.recipe
+        """The short form, used in arm names: "scratch", "imagenet-frozen", "imagenet-discriminative decay=0.5"."""
+        options = "".join(f" {key}={value}" for key, value in self.options)
+        return (f"{self.weights}-{self.recipe}" if self.weights else self.recipe) + options
+
+
+class LossTerm(Frozen):
+    """One loss of a weighted sum."""
+
+    name: str = Field(min_length=1)
+    """A registered loss."""
+    weight: float = Field(1.0, gt=0)
+    """Its factor in the sum."""
+    options: Options = ()
+    """Options that the loss declares, such as `alpha` of "tversky"."""
+
+
+def _loss_terms(value: Any) -> Any:
+    """Read "dice_ce", {dice = 1.0, focal = {weight = 0.5, gamma = 3.0}} or a list of terms."""
+    if isinstance(value, str):
+        return ({"name": value},)
+    if not isinstance(value, dict):
+        return value
+    terms = []
+    for name, setting in value.items():
+        if isinstance(setting, dict):
+            options = {key: option for key, option in setting.items() if key != "weight"}
+            terms.append({"name": name, "weight": setting.get("weight", 1.0), "options": options})
+        else:
+            terms.append({"name": name, "weight": setting})
+    return tuple(terms)
+
+
+LossTerms = Annotated[tuple[LossTerm, ...], BeforeValidator(_loss_terms), Field(min_length=1)]
 
 
 class TrainConfig(Frozen):
@@ -169,8 +243,10 @@ class TrainConfig(Frozen):
     """Decoupled weight decay of the optimiser."""
     warmup_epochs: float = Field(0.5, ge=0)
     """Linear warm-up before the cosine decay, in epochs."""
-    loss: str = "dice_ce"
-    """A registered loss."""
+    loss: LossTerms = (LossTerm(name="dice_ce"),)
+    """A registered loss, or several by weight: `{dice = 1.0, focal = {weight = 0.5, gamma = 3.0}}`."""
+    label_weight: float = Field(0.2, ge=0)
+    """Weight of the label head's cross-entropy beside the mask loss; used only with `model.labels`."""
     patience: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better validation Dice; None trains all epochs."""
     batchnorm_momentum: float = Field(0.9, gt=0, lt=1)
@@ -226,7 +302,7 @@ class ExperimentConfig(Frozen):
 
     def fingerprint(self, dataset_fingerprint: str) -> str:
         """Return the run's identity, 64 hex digits."""
-        text = f"{self.canonical()}\n{dataset_fingerprint}\nrevision {RESULTS_REVISION}"
+        text = f"{self.canonical()}\n{dataset_fingerprint}\nrevision {RESULTS_REVISION}{self.transfer.file_digest()}"
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,4 +1,5 @@
-"""Finds the files that ship with lungzoo beside its code: suites, search spaces, tuned results."""
+"""Finds the files that ship with lungzoo beside its code: suites, search spaces, tuned results,
+published weights."""
 
 from __future__ import annotations
 
@@ -7,8 +8,14 @@ from pathlib import Path
 
 from lungzoo.errors import UnknownNameError, UsageError
 
-_CHECKOUT = {"suites": "benchmarks/suites", "spaces": "tuning/spaces", "best": "tuning/best"}
-_SINGULAR = {"suites": "suite", "spaces": "search space", "best": "tuned result"}
+_CHECKOUT = {
+    "suites": "benchmarks/suites",
+    "spaces": "tuning/spaces",
+    "best": "tuning/best",
+    "weights": "lungzoo/_content/weights",
+}
+_SINGULAR = {"suites": "suite", "spaces": "search space", "best": "tuned result", "weights": "published weights"}
+_LISTING = {"weights": "lungzoo weights list"}
 
 
 def content_dir(kind: str) -> Path:
@@ -36,7 +43,7 @@ def find_content(kind: str, name: str) -> Path:
             raise UsageError(f"No {_SINGULAR[kind]} file at '{name}'. Give a .toml file or a shipped name.")
         return path
     if name not in content_names(kind):
-        raise UnknownNameError(_SINGULAR[kind], name, content_names(kind), f"lungzoo list {kind}")
+        raise UnknownNameError(_SINGULAR[kind], name, content_names(kind), _LISTING.get(kind, f"lungzoo list {kind}"))
     return content_dir(kind) / f"{name}.toml"
 
 

@@ -45,6 +45,10 @@ class ConfigError(UsageError):
     """A configuration or suite that does not fit its schema, its dataset or its model."""
 
 
+class WeightsMismatch(UsageError):
+    """Weights that do not fit the model they are meant for."""
+
+
 class DatasetError(UsageError):
     """A dataset folder or source that cannot be used as it is."""
 

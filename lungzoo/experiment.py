@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from lungzoo.config import ExperimentConfig
-from lungzoo.data.pipeline import Pipeline
+from lungzoo.config import ExperimentConfig, ModelConfig
+from lungzoo.data.pipeline import Pipeline, View
 from lungzoo.data.split import PARTS, Split, select_rows, split_patients
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import (
@@ -27,20 +27,23 @@ from lungzoo.errors import (
 )
 from lungzoo.evaluation.score import count_groups, score_cases, summarise
 from lungzoo.events import Note, Observer, RunEnded, RunStarted, ignore
-from lungzoo.losses import LOSSES
-from lungzoo.models.assemble import build_model, check_model
+from lungzoo.losses.combine import check_terms
+from lungzoo.models.starts import build_started, check_start, effective_model
 from lungzoo.models.transfer import RECIPES
+from lungzoo.models.zoo import MODELS
+from lungzoo.tracking.describe import describe_dataset, describe_split, weights_manifest
 from lungzoo.tracking.environment import describe_environment, peak_memory_mb
 from lungzoo.tracking.record import RunRecord
 from lungzoo.tracking.tracker import Tracker
 from lungzoo.tracking.workspace import Workspace, exclusive
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
+from lungzoo.weights.manifest import write_manifest
 
 
 def check_settings(config: ExperimentConfig) -> None:
     """Raise UnknownNameError or ConfigError for a model, transfer or loss that does not exist; loads no Keras."""
-    check_model(config.model, config.transfer)
-    LOSSES.get(config.train.loss)
+    check_start(config.model, config.transfer)
+    check_terms(config.train.loss)
 
 
 def check_experiment(config: ExperimentConfig, dataset: PreparedDataset) -> None:
@@ -59,6 +62,12 @@ def check_experiment(config: ExperimentConfig, dataset: PreparedDataset) -> None
         raise ConfigError(
             f"{config.arm}: the dataset '{dataset.name}' has one class of mask, lesion. "
             f"Received: model.classes = {config.model.classes}. Allowed: 1."
+        )
+    found = sorted(set(dataset.cases["label"]) - {""})
+    if unknown := [label for label in config.model.labels if label not in found]:
+        raise ConfigError(
+            f"{config.arm}: the dataset '{dataset.name}' has no case with the label '{unknown[0]}'. "
+            f"Allowed in model.labels: {', '.join(found) or 'none, it has no labels'}."
         )
     side = min(dataset.images.shape[1:])
     for key, shift in (("augment.shift_px", config.augment.shift_px), ("score.shift_px", config.score.shift_px)):
@@ -164,7 +173,7 @@ class _Run:
             status="failed",
             config=config.model_dump(mode="json"),
             dataset=describe_dataset(dataset),
-            split=_describe_split(self.split, self.rows),
+            split=describe_split(self.split, self.rows),
             environment=describe_environment(),
             started=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -245,16 +254,17 @@ class _Run:
         from lungzoo.training.seeding import prepared
 
         config = self.config
-        pipeline = Pipeline(self.dataset, config.data, config.train.batch_size)
-        with prepared(config.train):
-            model = build_model(config.model, config.transfer.weights)
+        view = View(config.model.in_slices, MODELS.get(config.model.name).dims == 3, config.model.labels)
+        pipeline = Pipeline(self.dataset, config.data, config.train.batch_size, view)
+        with prepared(config.train), tempfile.TemporaryDirectory() as scratch:
+            model = build_started(config.model, config.transfer, lambda run: self.tracker.weights(run, Path(scratch)))
             start_digest = _digest(model.get_layer("encoder"))
             self._announce(model, pipeline)
             progress = fit(
                 model,
                 pipeline,
                 self.rows,
-                RECIPES.get(config.transfer.recipe).stages,
+                RECIPES.get(config.transfer.recipe).plan(config.transfer, config.model.encoder_depth),
                 config,
                 CheckpointFolder(self.workspace.checkpoints),
                 self.observe,
@@ -303,30 +313,8 @@ class _Run:
             (folder / "history.json").write_text(json.dumps(progress.history, indent=1))
             (folder / "environment.json").write_text(json.dumps(record.environment, indent=1))
             (folder / "config.json").write_text(json.dumps(record.config, indent=1))
-            _save_weights(model, config, folder / "weights")
+            _save_weights(model, effective_model(config.model, config.transfer), record, self.split, folder / "weights")
             record.save(folder / "record.json")
-
-
-def describe_dataset(dataset: PreparedDataset) -> dict[str, Any]:
-    """Return what a record says of its dataset."""
-    about = {key: dataset.info.get(key, "") for key in ("reader", "title", "licence", "citation")}
-    patients = int(dataset.cases["patient"].nunique())
-    return {
-        "name": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        **about,
-        "slices": len(dataset),
-        "patients": patients,
-    }
-
-
-def _describe_split(split: Split, rows: dict[str, np.ndarray]) -> dict[str, Any]:
-    return {
-        "fingerprint": split.fingerprint,
-        "split_seed": split.split_seed,
-        "patients": {part: len(getattr(split, part)) for part in PARTS},
-        "slices": {part: len(rows[part]) for part in PARTS},
-    }
 
 
 def _cost(model: Any, progress: Progress) -> dict[str, float]:
@@ -341,13 +329,15 @@ def _cost(model: Any, progress: Progress) -> dict[str, float]:
     }
 
 
-def _save_weights(model: Any, config: ExperimentConfig, folder: Path) -> None:
+def _save_weights(model: Any, config: ModelConfig, record: RunRecord, split: Split, folder: Path) -> None:
+    """Write the weights and their manifest, as `lungzoo.load` and "run:ID" read them."""
+    from lungzoo.weights.file import write_weights
+
     folder.mkdir()
-    file = folder / "model.weights.h5"
-    model.save_weights(file)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    manifest = {"model": config.model.model_dump(mode="json"), "file": file.name, "sha256": digest}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    file = folder / "weights.npz"
+    digest = write_weights(model, file)
+    manifest = weights_manifest(record, config, split, file, digest)
+    write_manifest(manifest, folder / "manifest.json")
 
 
 def _write_outcome(record: RunRecord, trace: str, folder: Path) -> None:

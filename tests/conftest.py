@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -73,6 +75,7 @@ class ListTracker:
         self.interrupted: list[str] = []
         self.reopened: list[str] = []
         self.down = False
+        self.kept_weights = Path("no run finished")
 
     def _answer(self) -> None:
         if self.down:
@@ -92,6 +95,9 @@ class ListTracker:
         self._answer()
         self.records[record.fingerprint] = record
         self.artifacts = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
+        if (artifacts / "weights").exists():
+            self.kept_weights = Path(tempfile.mkdtemp(prefix="lungzoo-test-")) / "weights"
+            shutil.copytree(artifacts / "weights", self.kept_weights)
         if (artifacts / "per_case.csv").exists():
             self.scores[record.fingerprint] = pd.read_csv(artifacts / "per_case.csv")
 
@@ -103,6 +109,10 @@ class ListTracker:
 
     def case_scores(self, fingerprint: str) -> pd.DataFrame:
         return self.scores[fingerprint]
+
+    def weights(self, run_id: str, folder: Path) -> Path:
+        """What `finish_run` was given last, as if `run_id` were that run."""
+        return self.kept_weights
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ LAYERS = (
     ("experiment",),
     ("training",),
     ("models", "evaluation", "tracking"),
-    ("data", "encoders", "decoders", "losses", "metrics"),
+    ("data", "encoders", "decoders", "losses", "metrics", "weights"),
     ("registry", "config", "content", "events", "locks"),
     ("errors",),
 )

@@ -40,7 +40,7 @@ def test_an_installed_package_has_content_inside(checkout: Path) -> None:
     assert find_content("suites", "quick") == inside / "quick.toml"
 
 
-@pytest.mark.parametrize("kind", ["spaces", "best"])
+@pytest.mark.parametrize("kind", ["spaces", "best", "weights"])
 def test_a_missing_folder_has_no_names(checkout: Path, kind: str) -> None:
     assert content_names(kind) == []
 
@@ -74,6 +74,22 @@ def test_a_path_is_taken_as_it_is(checkout: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_folder_is_not_a_suite(checkout: Path) -> None:
     with pytest.raises(UsageError, match="No suite file at"):
         find_content("suites", str(checkout))
+
+
+def test_published_weights_lie_in_the_package_in_a_checkout_too(checkout: Path) -> None:
+    inside = checkout / "lungzoo" / "_content" / "weights"
+    assert content_dir("weights") == inside
+    inside.mkdir(parents=True)
+    for name in ("small-v1.toml", "small-v1.npz", "README.md"):
+        (inside / name).write_text("")
+    assert content_names("weights") == ["small-v1"]
+    assert find_content("weights", "small-v1") == inside / "small-v1.toml"
+    assert content_names("suites") == ["lidc-v1", "quick"], "the rest still lies beside the package"
+    with pytest.raises(UnknownNameError) as caught:
+        find_content("weights", "smal-v1")
+    assert str(caught.value) == (
+        "Unknown published weights 'smal-v1'. Did you mean 'small-v1'? See: lungzoo weights list"
+    )
 
 
 def test_shipped_suites_carry_their_own_name() -> None:

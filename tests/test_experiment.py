@@ -2,9 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from lungzoo.config import ExperimentConfig
+from lungzoo.config import ExperimentConfig, LossTerm, parse
 from lungzoo.errors import BusyError, ConfigError, StorageError, TrackingError, UnknownNameError, WeightsUnavailable
 from lungzoo.events import Note, RunEnded, RunStarted
 from lungzoo.experiment import check_experiment, record_failure, run_experiment
@@ -41,7 +42,7 @@ def test_a_finished_run(run, tiny, phantom, tracker, tmp_path):
         "split.json",
         "record.json",
         "overlays.png",
-        "weights/model.weights.h5",
+        "weights/weights.npz",
     } <= tracker.artifacts
     assert isinstance(events[0], RunStarted)
     assert isinstance(events[-1], RunEnded)
@@ -57,7 +58,7 @@ def test_weights_that_cannot_be_had_skip_the_run(run, tracker, monkeypatch):
     def unavailable(*args, **kwargs):
         raise WeightsUnavailable("the imagenet weights could not be fetched. Go online.")
 
-    monkeypatch.setattr("lungzoo.experiment.build_model", unavailable)
+    monkeypatch.setattr("lungzoo.experiment.build_started", unavailable)
     record = run()
     assert record.status == "skipped"
     assert "Go online" in record.reason
@@ -83,7 +84,7 @@ def test_results_that_the_store_did_not_take_are_delivered_later(run, tracker, m
         run(observe=events.append)
     assert any(isinstance(event, Note) and "Training goes on" in event.text for event in events)
     tracker.down = False
-    monkeypatch.setattr("lungzoo.experiment.build_model", None)  # nothing is trained again
+    monkeypatch.setattr("lungzoo.experiment.build_started", None)  # nothing is trained again
     assert run().status == "finished"
 
 
@@ -119,7 +120,8 @@ def test_a_process_that_died_leaves_a_failed_record(tiny, phantom, tracker, tmp_
         ("model", {"in_channels": 3}, r"has 1 channel per slice. Received: model.in_channels = 3. Allowed: 1"),
         ("model", {"classes": 4}, r"one class of mask, lesion. Received: model.classes = 4. Allowed: 1"),
         ("augment", {"shift_px": 64}, r"augment.shift_px must be smaller than the image side of 64. Received: 64"),
-        ("train", {"loss": "dice_bce"}, r"Unknown loss 'dice_bce'. Did you mean 'dice_ce'"),
+        ("train", {"loss": (LossTerm(name="dice_bce"),)}, r"Unknown loss 'dice_bce'. Did you mean 'dice_ce'"),
+        ("model", {"labels": ("benign", "odd")}, r"no case with the label 'odd'. Allowed in model.labels: \w+"),
         ("model", {"name": "cnn"}, r"Unknown model 'cnn'"),
         ("data", {"test_fraction": 0.01}, r"too few to split"),
     ],
@@ -132,11 +134,11 @@ def test_what_a_dataset_cannot_serve_is_refused_before_anything_starts(tiny, pha
 def test_pretrained_weights_are_asked_for_by_their_name(run, tiny, monkeypatch):
     asked = []
 
-    def remember(config, weights):
-        asked.append(weights)
+    def remember(config, transfer, run_folder):
+        asked.append(transfer.weights)
         raise WeightsUnavailable("not here")
 
-    monkeypatch.setattr("lungzoo.experiment.build_model", remember)
+    monkeypatch.setattr("lungzoo.experiment.build_started", remember)
     model = {"name": "unet_mobilenetv2", "encoder_options": (("alpha", 0.35),)}
     config = changed(changed(tiny, "model", **model), "transfer", recipe="frozen", weights="imagenet")
     assert run(config).status == "skipped"
@@ -147,7 +149,7 @@ def test_an_outcome_that_was_not_recorded_is_tried_again(run, tracker, monkeypat
     def broken(*args, **kwargs):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("lungzoo.experiment.build_model", broken)
+    monkeypatch.setattr("lungzoo.experiment.build_started", broken)
     tracker.down = True
     with pytest.raises(TrackingError, match=r"was failed: ZeroDivisionError: a bug"):
         run()
@@ -178,3 +180,81 @@ def test_results_of_a_dead_process_are_delivered_not_replaced(run, tiny, phantom
 def test_a_split_without_lesions_is_refused(tiny, phantom):
     with pytest.raises(ConfigError, match=r"the train split of 'phantom' has no slice with a lesion of at least 4000"):
         check_experiment(changed(tiny, "score", min_lesion_px=4000), phantom)
+
+
+def changed_many(config: ExperimentConfig, **sections) -> ExperimentConfig:
+    values = config.model_dump(mode="json")
+    for section, settings in sections.items():
+        values[section] |= settings
+    return parse(ExperimentConfig, values, "test")
+
+
+SHORT = {"epochs": 2}
+
+
+@pytest.mark.parametrize("recipe", ["random_frozen", "scratch"])
+def test_recipes_from_random_weights(run, tiny, recipe):
+    record = run(changed_many(tiny, train=SHORT, transfer={"recipe": recipe}))
+    assert record.status == "finished", record.reason
+
+
+def test_a_run_starts_where_a_finished_one_ended(run, tiny, tracker):
+    first = run(changed_many(tiny, train=SHORT))
+    starts = {}
+    for recipe in ("finetune", "staged", "gradual", "discriminative", "frozen", "linear_probe"):
+        record = run(changed_many(tiny, train=SHORT, transfer={"recipe": recipe, "weights": "run:first"}))
+        assert record.status == "finished", record.reason
+        starts[recipe] = record.environment["encoder_start_sha256"]
+    assert len(set(starts.values())) == 1
+    assert first.environment["encoder_start_sha256"] not in starts.values()
+
+
+def test_weights_of_another_model_fail_the_run_with_the_reason(run, tiny):
+    run(changed_many(tiny, train=SHORT))
+    other = {"transfer": {"recipe": "finetune", "weights": "run:first"}, "model": {"encoder_depth": 2}}
+    record = run(changed_many(tiny, train=SHORT, **other))
+    assert record.status == "failed"
+    assert "are those of a model with encoder_depth = 3. Received: encoder_depth = 2" in record.reason
+
+
+def test_a_weights_file_is_a_start_and_part_of_the_fingerprint(run, tiny, phantom, tracker):
+    run(changed_many(tiny, train=SHORT))
+    file = tracker.kept_weights / "weights.npz"
+    config = changed_many(tiny, train=SHORT, transfer={"recipe": "finetune", "weights": str(file)})
+    before = config.fingerprint(phantom.fingerprint)
+    assert run(config).status == "finished"
+    file.write_bytes(file.read_bytes() + b"\0")
+    assert config.fingerprint(phantom.fingerprint) != before
+
+
+def test_finished_weights_load_by_themselves(run, tiny, tracker):
+    import lungzoo
+
+    run(changed_many(tiny, train=SHORT))
+    model = lungzoo.load(tracker.kept_weights)
+    assert model(np.zeros((1, 50, 70, 1), "float32")).shape == (1, 50, 70, 1)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"in_slices": 3},
+        {"deep_supervision": True},
+        {"labels": None},
+        {"labels": None, "deep_supervision": True, "in_slices": 5},
+    ],
+    ids=["2.5D", "deep supervision", "label head", "all"],
+)
+def test_other_views_and_heads_train_through_the_same_path(run, tiny, phantom, settings):
+    if "labels" in settings:
+        labels = sorted(set(phantom.cases["label"]) - {""})
+        assert len(labels) > 1
+        settings = settings | {"labels": labels}
+    record = run(changed_many(tiny, train=SHORT, model=settings))
+    assert record.status == "finished", record.reason
+    assert ("label_accuracy" in record.metrics) == ("labels" in settings)
+
+
+def test_losses_are_summed_by_weight(run, tiny):
+    record = run(changed_many(tiny, train=SHORT | {"loss": {"dice": 1.0, "focal": {"weight": 0.5, "gamma": 3.0}}}))
+    assert record.status == "finished", record.reason

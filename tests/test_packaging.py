@@ -25,6 +25,15 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "lungzoo", "benchmarks", "tuning")
 SUITES = ("quick", "lidc-transfer-v1")
 
+# A manifest of published weights; its own text serves as the file too, which the hash then denies.
+STAND_IN = f"""name = "stand-in"
+title = "Only here to be packed"
+file = "stand-in.npz"
+sha256 = "{"0" * 64}"
+size_bytes = 1
+model = {{name = "cnn_scratch"}}
+"""
+
 
 def project_version() -> str:
     with (ROOT / "pyproject.toml").open("rb") as file:
@@ -70,6 +79,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, source)
+    for suffix in (".toml", ".npz"):
+        (source / "lungzoo" / "_content" / "weights" / f"stand-in{suffix}").write_text(STAND_IN)
     isolation = ["--no-isolation"] if has_build_backend() else []  # otherwise build fetches setuptools
     run(sys.executable, "-m", "build", "--wheel", *isolation, "--outdir", folder, source, cwd=folder)
     (built,) = folder.glob("*.whl")
@@ -110,8 +121,16 @@ def test_wheel_holds_nothing_else(wheel: Path) -> None:
     stem = f"lungzoo-{project_version()}.dist-info"
     assert {name.split("/")[0] for name in names} == {"lungzoo", stem}
     kinds = {Path(name).suffix for name in names if name.startswith("lungzoo/")}
-    assert kinds <= {".py", ".toml", ".typed", ".html", ".css", ".j2", ".svg"}
+    assert kinds <= {".py", ".toml", ".npz", ".typed", ".html", ".css", ".j2", ".svg"}
     assert not [name for name in names if "test" in name.split("/")[1]]
+
+
+def test_wheel_holds_the_published_weights_and_a_stand_in(wheel: Path) -> None:
+    """The stand-in is put into the copy that the wheel is built from, as there may be no published weights yet."""
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("lungzoo/_content/weights/")}
+    folder = ROOT / "lungzoo" / "_content" / "weights"
+    published = {path.name for path in folder.iterdir() if path.suffix in (".toml", ".npz")}
+    assert packed == {f"lungzoo/_content/weights/{name}" for name in published | {"stand-in.toml", "stand-in.npz"}}
 
 
 def test_wheel_holds_every_module(wheel: Path) -> None:
@@ -137,6 +156,12 @@ def test_lists_as_json(installed: Path, tmp_path: Path, kind: str) -> None:
     entries = json.loads(run(installed / "lungzoo", "list", kind, "--json", cwd=tmp_path).stdout)
     assert entries
     assert all(entry["name"] and entry["description"] for entry in entries)
+
+
+def test_published_weights_are_found_beside_their_manifest(installed: Path, tmp_path: Path) -> None:
+    path = Path(run(installed / "lungzoo", "weights", "where", "stand-in", cwd=tmp_path).stdout.strip())
+    assert path.parts[-4:] == ("lungzoo", "_content", "weights", "stand-in.npz")
+    assert path.is_relative_to(installed.parent)
 
 
 def test_dry_run_of_the_quick_suite(installed: Path, tmp_path: Path) -> None:

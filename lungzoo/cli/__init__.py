@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from lungzoo.cli import bench, data, list_, train, ui
+from lungzoo.cli import bench, data, list_, train, ui, weights
 from lungzoo.errors import LungzooError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.add_typer(list_.app, name="list")
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
+app.add_typer(weights.app, name="weights")
 app.command("train")(train.train)
 app.command("ui")(ui.ui)
 

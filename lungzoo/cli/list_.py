@@ -18,10 +18,18 @@ def models(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
     from lungzoo.models.zoo import MODELS
 
     rows = [
-        {"name": name, "encoder": spec.encoder, "decoder": spec.decoder, "description": spec.description}
+        {
+            "name": name,
+            "encoder": spec.encoder,
+            "decoder": spec.decoder,
+            "provider": spec.provider,
+            "dims": spec.dims,
+            "weights": list(spec.weights),
+            "description": spec.description,
+        }
         for name, spec in MODELS.items()
     ]
-    _print(rows, pattern, as_json)
+    _print(rows, pattern, as_json, hidden=("encoder", "decoder", "provider", "dims"))
 
 
 @app.command()
@@ -49,15 +57,28 @@ def decoders(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
     """Decoders."""
     from lungzoo.decoders import DECODERS
 
-    _print([{"name": name, "description": _summary(decoder)} for name, decoder in DECODERS.items()], pattern, as_json)
+    rows = [
+        {"name": name, "channels": list(spec.channels), "description": f"{spec.title}; {spec.paper}"}
+        for name, spec in DECODERS.items()
+    ]
+    _print(rows, pattern, as_json)
 
 
 @app.command()
 def losses(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
     """Losses."""
     from lungzoo.losses import LOSSES
+    from lungzoo.losses.combine import loss_options
 
-    _print([{"name": name, "description": _summary(loss)} for name, loss in LOSSES.items()], pattern, as_json)
+    rows = [
+        {
+            "name": name,
+            "options": {key: option.default for key, option in loss_options(loss).items()},
+            "description": _summary(loss),
+        }
+        for name, loss in LOSSES.items()
+    ]
+    _print(rows, pattern, as_json)
 
 
 @app.command()
@@ -66,7 +87,12 @@ def recipes(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
     from lungzoo.models.transfer import RECIPES
 
     rows = [
-        {"name": name, "needs weights": recipe.needs_weights, "description": recipe.title}
+        {
+            "name": name,
+            "start": recipe.start,
+            "options": dict(recipe.options),
+            "description": f"{recipe.title}. {recipe.about}",
+        }
         for name, recipe in RECIPES.items()
     ]
     _print(rows, pattern, as_json)

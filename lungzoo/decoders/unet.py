@@ -1,27 +1,42 @@
-"""U-Net decoder: upsample, concatenate the skip connection, convolve; once per level."""
+"""U-Net decoder: upsample, concatenate the skip connection, convolve; once per level.
+
+Ronneberger et al. 2015, arXiv:1505.04597. As in segmentation_models: padded convolutions without bias, BatchNorm before
+ReLU, nearest-neighbour upsampling, and a last block without a skip connection, since encoders start at half resolution.
+With upsampling "transpose" the 2×2 up-convolution of the paper comes back. Deep supervision takes the levels P1 to P3.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from lungzoo.decoders import DECODERS
-from lungzoo.decoders.blocks import conv_block, upsample
+from lungzoo.decoders.blocks import conv_block, deepest, finish, upsample
+from lungzoo.decoders.contract import Decoded, DecoderSpec, DecoderStyle
 
 
-@DECODERS.register("unet")
-def unet(pyramid: dict[str, Any], *, channels: tuple[int, ...], convs: int) -> Any:
-    """Decode from the deepest level up to full resolution.
-
-    Source: Ronneberger et al. 2015, arXiv:1505.04597, with nearest-neighbour upsampling.
-    """
+def _unet(pyramid: dict[str, Any], style: DecoderStyle) -> Decoded:
     from keras import layers
 
-    depth = max(int(level[1:]) for level in pyramid)
-    x = pyramid[f"P{depth}"]
-    for step, level in enumerate(reversed(range(depth))):
-        name = f"decoder_P{level}"
-        x = upsample(x, name)
-        if f"P{level}" in pyramid:
-            x = layers.Concatenate(name=f"{name}_skip")([x, pyramid[f"P{level}"]])
-        x = conv_block(x, channels[step], convs, name)
-    return x
+    depth = deepest(pyramid)
+    x, auxiliary = pyramid[f"P{depth}"], {}
+    for step, number in enumerate(reversed(range(depth))):
+        name = f"decoder_P{number}"
+        x = upsample(x, style, name, channels=style.channels[step])
+        if f"P{number}" in pyramid:
+            x = layers.Concatenate(name=f"{name}_skip")([x, pyramid[f"P{number}"]])
+        x = conv_block(x, style.channels[step], style, name)
+        if 1 <= number <= 3:
+            auxiliary[f"P{number}"] = x
+    return finish(x, auxiliary, style)
+
+
+DECODERS.add(
+    "unet",
+    DecoderSpec(
+        title="U-Net",
+        build=_unet,
+        paper="Ronneberger et al. 2015, arXiv:1505.04597",
+        channels=(256, 128, 64, 32, 16),
+        widths="one per level, deepest first",
+    ),
+)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lungzoo.config import Option
+from lungzoo.encoders.facts import Facts, recorded
 from lungzoo.errors import ConfigError, did_you_mean
 
 LEVELS = ("P1", "P2", "P3", "P4", "P5")
@@ -23,6 +24,8 @@ class EncoderSpec:
 
     Args:
         name: registry name.
+        title: human name, "ResNet-50".
+        family: encoders of one family share their code; contract tests take the smallest of each.
         backbone: function (rgb, levels, weights, **options) -> {level: tensor}; `rgb` is a Keras tensor
             (None, None, None, 3) in [0, 1], `levels` those wanted. It scales its input, builds the network no deeper
             than they need, and names its skip connections by level.
@@ -30,20 +33,29 @@ class EncoderSpec:
         scaling: what the backbone does with [0, 1], in words.
         paper: where the architecture was published.
         licence: of code and pretrained weights.
+        source: where the pretrained weights come from; empty where there are none.
         options: further settings with their defaults; numbers are positive.
         pretrained: for options that pretrained weights depend on, the values that have weights.
         levels: pyramid levels it has.
     """
 
     name: str
+    title: str
+    family: str
     backbone: Callable[..., dict[str, Any]]
     weights: tuple[str, ...]
     scaling: str
     paper: str
     licence: str
+    source: str = ""
     options: Mapping[str, Option] = field(default_factory=dict)
     pretrained: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
     levels: tuple[str, ...] = LEVELS
+
+    @property
+    def facts(self) -> Facts | None:
+        """Parameters and multiply-adds with default options; None for an encoder of another package."""
+        return recorded(self.name)
 
     def checked_options(self, given: Mapping[str, Option]) -> dict[str, Option]:
         """Return all options with their values; raises ConfigError for one that is unknown or of the wrong type."""
@@ -105,12 +117,15 @@ def build_encoder(
         A `keras.Model` named "encoder", (None, None, None, C) -> {"P1": (None, H/2, W/2, c₁), …}.
 
     Raises:
-        ConfigError: unknown option or weights.
+        ConfigError: unknown option or weights, or a depth that the encoder does not have.
+        WeightsUnavailable: the weights exist but cannot be had here.
     """
     import keras
 
     values = spec.checked_options(options or {})
     spec.check_weights(weights, values)
+    if f"P{depth}" not in spec.levels:
+        raise ConfigError(f"Encoder '{spec.name}' has no level P{depth}. Allowed: {', '.join(spec.levels)}.")
     image = keras.Input((None, None, in_channels), name="image")
     levels = tuple(level for level in spec.levels if int(level[1:]) <= depth)
     return keras.Model(image, spec.backbone(_to_rgb(image), levels, weights=weights, **values), name="encoder")

@@ -6,7 +6,8 @@ from lungzoo.config import ArmsConfig, ExperimentConfig, SuiteConfig, TransferCo
 from lungzoo.content import find_content
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError
-from lungzoo.experiment import check_experiment, describe_dataset
+from lungzoo.experiment import check_experiment
+from lungzoo.tracking.describe import describe_dataset
 from lungzoo.tracking.record import PlannedRun, SuitePlan
 
 

@@ -18,7 +18,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
-from lungzoo.errors import TrackingError, storage_error
+from lungzoo.errors import TrackingError, UsageError, storage_error
 from lungzoo.tracking.record import RunRecord, SuitePlan
 from mlflow import MlflowClient
 
@@ -221,6 +221,25 @@ class MlflowTracker:
 
     def _artifact(self, run: Run, name: str) -> Path:
         return Path(download_artifacts(run_id=run.info.run_id, artifact_path=name, tracking_uri=self.uri))
+
+    def weights(self, run_id: str, folder: Path) -> Path:
+        """See `Tracker.weights`."""
+        try:
+            self._client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise TrackingError(f"The tracking store {self.uri} does not answer: {_reason(error)}") from error
+            raise UsageError(
+                f"No run '{run_id}' in {self.uri}. Copy its id from the MLflow UI: lungzoo ui"
+            ) from None
+        with _talking(self.uri):
+            if not self._client.list_artifacts(run_id, "weights"):
+                raise UsageError(f"The run '{run_id}' has no weights: it is not finished.")
+            return Path(
+                download_artifacts(
+                    run_id=run_id, artifact_path="weights", dst_path=str(folder), tracking_uri=self.uri
+                )
+            )
 
     def _sweep_killed_runs(self) -> None:
         """A killed process leaves its run RUNNING for ever; end those of this machine whose process is gone."""

@@ -40,3 +40,10 @@ class Tracker(Protocol):
 
     def case_scores(self, fingerprint: str) -> pd.DataFrame:
         """Return the per-case scores of a finished run."""
+
+    def weights(self, run_id: str, folder: Path) -> Path:
+        """Copy the weights and their manifest of a finished run into `folder`; returns where they lie.
+
+        Raises:
+            UsageError: there is no such run, or it has no weights.
+        """

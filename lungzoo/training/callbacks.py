@@ -64,7 +64,8 @@ class Watch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Keep the best weights, stop where there is no more to gain, save, tell."""
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        # With several outputs Keras puts the output's name before the metric's.
+        metrics = {name.replace("mask_dice", "dice"): float(value) for name, value in (logs or {}).items()}
         seconds = time.monotonic() - self._epoch_began
         metrics["seconds"] = seconds
         if metrics["loss"] != metrics["loss"]:

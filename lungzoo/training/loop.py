@@ -10,10 +10,9 @@ import numpy as np
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.pipeline import Pipeline
 from lungzoo.events import Note, Observer
-from lungzoo.losses import LOSSES
+from lungzoo.models.levels import apply_stage
 from lungzoo.models.transfer import Stage
 from lungzoo.training.checkpoint import CheckpointFolder, Progress, write_variables
-from lungzoo.training.optim import make_optimizer
 
 
 def fit(
@@ -46,7 +45,8 @@ def fit(
     train = config.train
     set_batchnorm_momentum(model, train.batchnorm_momentum)
     steps = pipeline.steps_per_epoch(rows["train"])
-    validation = pipeline.evaluation(rows["val"], config.score.shift_px, config.data.split_seed).cache()
+    validation = pipeline.evaluation(rows["val"], config.score.shift_px, config.data.split_seed)
+    validation = _for_outputs(model, validation).cache()
     progress, saved, best = checkpoints.load() or (Progress(), [], [])
     if saved:
         observe(Note(f"Continuing after epoch {progress.epoch} of {train.epochs}."))
@@ -56,10 +56,13 @@ def fit(
             continue
         _prepare_stage(model, stage, config, steps, end - start)
         if saved:
-            write_variables([*model.variables, *model.optimizer.variables], saved)
+            # At the start of a stage only the model goes on; the optimiser is a new one.
+            optimizer = [] if progress.epoch == start else model.optimizer.variables
+            write_variables([*model.variables, *optimizer], saved[: len(model.variables) + len(optimizer)])
             saved = []
+        batches = pipeline.training(rows["train"], config.augment, train.train_seed, progress.epoch, end)
         model.fit(
-            pipeline.training(rows["train"], config.augment, train.train_seed, progress.epoch, end),
+            _for_outputs(model, batches),
             initial_epoch=progress.epoch,
             epochs=end,
             steps_per_epoch=steps,
@@ -87,17 +90,21 @@ def set_batchnorm_momentum(model: Any, momentum: float) -> None:
             set_batchnorm_momentum(layer, momentum)
 
 
-def _prepare_stage(model: Any, stage: Stage, config: ExperimentConfig, steps_per_epoch: int, epochs: int) -> None:
-    from lungzoo.metrics.streaming import CaseDice
+def _for_outputs(model: Any, batches: Any) -> Any:
+    from lungzoo.training.objectives import targets
 
-    train, score = config.train, config.score
-    model.get_layer("encoder").trainable = stage.encoder_trains
-    model.compile(
-        optimizer=make_optimizer(train, steps_per_epoch, epochs),
-        loss=LOSSES.get(train.loss),
-        metrics=[CaseDice(score.threshold, score.min_lesion_px)],
-        jit_compile=train.jit_compile,
-    )
+    return batches.map(lambda image, mask, label: (image, targets(model, mask, label)))
+
+
+def _prepare_stage(model: Any, stage: Stage, config: ExperimentConfig, steps_per_epoch: int, epochs: int) -> None:
+    from lungzoo.training.objectives import objectives
+    from lungzoo.training.optim import make_optimizer
+
+    factors = apply_stage(model, stage)
+    optimizer = make_optimizer(config.train, steps_per_epoch, epochs)
+    model.compile(optimizer=optimizer, jit_compile=config.train.jit_compile, **objectives(model, config))
+    # Mixed precision wraps the optimiser; ours is the inner one.
+    getattr(model.optimizer, "inner_optimizer", model.optimizer).build_with(model.trainable_variables, factors)
     model.optimizer.build(model.trainable_variables)
 
 

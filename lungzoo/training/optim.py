@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
+
 from lungzoo.config import TrainConfig
 
 
@@ -19,8 +21,6 @@ def make_optimizer(config: TrainConfig, steps_per_epoch: int, epochs: int) -> An
 
     Source: Loshchilov & Hutter 2019, arXiv:1711.05101; 2017, arXiv:1608.03983.
     """
-    import keras
-
     total = max(steps_per_epoch * epochs, 2)
     warmup = min(round(config.warmup_epochs * steps_per_epoch), total - 1)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -29,6 +29,25 @@ def make_optimizer(config: TrainConfig, steps_per_epoch: int, epochs: int) -> An
         warmup_target=config.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
+    optimizer = ScaledAdamW(schedule, weight_decay=config.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+@keras.saving.register_keras_serializable("lungzoo")
+class ScaledAdamW(keras.optimizers.AdamW):
+    """AdamW with a factor on the learning rate of each variable; the weight decay is not scaled."""
+
+    _factors: tuple[float, ...] = ()
+
+    def build_with(self, variables: list[Any], factors: dict[int, float]) -> None:
+        """Build for the given variables; `factors` by `id` of the variable, 1 where absent."""
+        self.build(variables)
+        if factors:
+            self._factors = tuple(factors.get(id(variable), 1.0) for variable in variables)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update one variable with its own share of the learning rate."""
+        if self._factors:
+            learning_rate = learning_rate * self._factors[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate)

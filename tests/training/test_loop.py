@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from lungzoo.config import ExperimentConfig, ModelConfig
+from lungzoo.config import ExperimentConfig, ModelConfig, TransferConfig
 from lungzoo.data.pipeline import Pipeline
 from lungzoo.data.split import select_rows, split_patients
 from lungzoo.errors import LungzooError
@@ -20,6 +20,10 @@ from lungzoo.training.loop import _stage_epochs, fit, set_batchnorm_momentum
 from lungzoo.training.seeding import prepared
 
 
+def stages(recipe: str, config: ExperimentConfig) -> tuple[Stage, ...]:
+    return RECIPES.get(recipe).plan(TransferConfig(recipe=recipe), config.model.encoder_depth)
+
+
 def train(config: ExperimentConfig, dataset, folder, recipe="scratch", observe=ignore, on_epoch=lambda *_: None):
     split = split_patients(dataset.cases, config.data, dataset.fingerprint)
     rows = select_rows(dataset, split, config.data)
@@ -28,7 +32,7 @@ def train(config: ExperimentConfig, dataset, folder, recipe="scratch", observe=i
         model = build_model(config.model)
         start = [value.copy() for value in model.get_layer("encoder").get_weights()]
         progress = fit(
-            model, pipeline, rows, RECIPES.get(recipe).stages, config, CheckpointFolder(folder), observe, on_epoch
+            model, pipeline, rows, stages(recipe, config), config, CheckpointFolder(folder), observe, on_epoch
         )
     return model, progress, start
 
@@ -66,7 +70,7 @@ def validate(model, config, dataset) -> float:
     rows = select_rows(dataset, split, config.data)["val"]
     metric = CaseDice(config.score.threshold, config.score.min_lesion_px)
     pipeline = Pipeline(dataset, config.data, config.train.batch_size)
-    for image, mask in pipeline.evaluation(rows, config.score.shift_px, config.data.split_seed):
+    for image, mask, _ in pipeline.evaluation(rows, config.score.shift_px, config.data.split_seed):
         metric.update_state(mask, model(image, training=False))
     return float(metric.result())
 
@@ -90,7 +94,7 @@ from lungzoo.data.split import select_rows, split_patients
 from lungzoo.data.store import PreparedDataset
 from lungzoo.events import ignore
 from lungzoo.models.assemble import build_model
-from lungzoo.models.transfer import RECIPES
+from lungzoo.models.transfer import Stage
 from lungzoo.training import loop, seeding
 from lungzoo.training.checkpoint import CheckpointFolder
 seeding.strategy_scope = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
@@ -100,7 +104,7 @@ rows = select_rows(dataset, split_patients(dataset.cases, config.data, dataset.f
 with seeding.prepared(config.train):
     model = build_model(config.model)
     progress = loop.fit(
-        model, Pipeline(dataset, config.data, 6), rows, RECIPES.get("scratch").stages, config,
+        model, Pipeline(dataset, config.data, 6), rows, (Stage(1.0),), config,
         CheckpointFolder(Path(sys.argv[3])), ignore, lambda *_: None,
     )
 print("replicas", model.distribute_strategy.num_replicas_in_sync, "epochs", progress.epoch)
@@ -180,8 +184,58 @@ def test_batchnorm_momentum_is_set_in_nested_models():
     assert found == {0.8}
 
 
+@pytest.mark.parametrize("cut_after", [1, 2, 3])
+def test_a_run_of_several_stages_goes_on_where_it_was_killed(tiny, phantom, tmp_path, monkeypatch, cut_after):
+    """Two frozen epochs, then two of all layers; the second cut is between the stages."""
+    monkeypatch.setattr(callbacks, "_CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(callbacks, "_CHECKPOINT_SHARE", 1e9)
+    monkeypatch.setitem(RECIPES._entries, "two", type("Two", (type(RECIPES.get("staged")),), {"start": "random"})())
+    monkeypatch.setattr(RECIPES.get("two"), "options", {"decoder_share": 0.5}, raising=False)
+    config = changed(tiny, epochs=4)
+    whole, progress, _ = train(config, phantom, tmp_path / "whole", recipe="two")
+
+    def killed(epoch: int, metrics: object) -> None:
+        if epoch + 1 == cut_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, phantom, tmp_path / "cut", recipe="two", on_epoch=killed)
+    resumed, again, _ = train(config, phantom, tmp_path / "cut", recipe="two")
+    assert [row["loss"] for row in again.history] == [row["loss"] for row in progress.history]
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_stage_begins_with_a_fresh_optimiser_for_what_trains(tiny, phantom, tmp_path):
+    seen = {}
+
+    def look(model):
+        def on_epoch(epoch, _):
+            optimizer = model().optimizer
+            seen[epoch] = (int(optimizer.iterations), len(optimizer._trainable_variables))
+
+        return on_epoch
+
+    models = []
+    original = build_model
+
+    def remember(config):
+        models.append(original(config))
+        return models[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "build_model", remember)
+        train(changed(tiny, epochs=4), phantom, tmp_path, recipe="gradual", on_epoch=look(lambda: models[0]))
+    steps = seen[0][0]
+    counts = [count for _, count in seen.values()]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[-1] == len(models[0].trainable_variables)
+    # Three steps of unfreezing share two epochs, the last stage has the other two: its second epoch counts on.
+    assert [done for done, _ in seen.values()] == [steps, steps, steps, 2 * steps]
+
+
 def test_every_epoch_belongs_to_one_stage():
-    stages = (Stage(0.3, False), Stage(0.7, True))
+    stages = (Stage(0.3, 0), Stage(0.7))
     assert [(start, end) for _, start, end in _stage_epochs(stages, 10)] == [(0, 3), (3, 10)]
     assert [(start, end) for _, start, end in _stage_epochs(stages, 1)] == [(0, 0), (0, 1)]
 

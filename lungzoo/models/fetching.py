@@ -15,7 +15,7 @@ _TIMEOUT_S = 30.0
 
 
 @contextmanager
-def fetching(encoder: str, weights: str) -> Iterator[None]:
+def fetching(encoder: str, weights: str | None) -> Iterator[None]:
     """Turn failures to fetch or read pretrained weights into WeightsUnavailable.
 
     Keras downloads without a time limit; inside this block a silent server is given up after 30 seconds.

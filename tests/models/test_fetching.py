@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from lungzoo.errors import WeightsUnavailable
-from lungzoo.models.weights import fetching
+from lungzoo.models.fetching import fetching
 
 LOAD = """
 import sys

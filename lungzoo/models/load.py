@@ -1,0 +1,159 @@
+"""Models with trained weights: published ones by name, or from a file with its manifest.
+
+The architecture is built by lungzoo from the manifest and only numbers come from the file, so a file that someone
+sent cannot run code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lungzoo.config import Option
+from lungzoo.encoders import ENCODERS
+from lungzoo.errors import UsageError
+from lungzoo.models.zoo import MODELS
+from lungzoo.weights import hub
+from lungzoo.weights.manifest import WeightsManifest, read_manifest
+
+if TYPE_CHECKING:
+    from lungzoo.weights.fit import Part
+
+_REFUSED = {
+    **dict.fromkeys((".keras", ".h5", ".hdf5", ".pb"), "a Keras or TensorFlow file can carry code in its layers"),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin"), "a pickle runs code when opened"),
+    **dict.fromkeys((".zip", ".tar", ".gz", ".onnx", ".safetensors"), "it is not a weights file of lungzoo"),
+}
+_GIVE = "Give a published name (lungzoo weights list), an .npz with its manifest, or a folder with both."
+
+
+def load(source: str | Path, *, new_head: bool = False) -> Any:
+    """Build a model and set its trained weights.
+
+    Args:
+        source: a published name, also as "lungzoo:NAME"; the path of an `.npz` with its manifest beside it
+            (`<stem>.toml`, `<stem>.json` or `manifest.json`); or a folder with a manifest, such as a run's `weights`.
+        new_head: leave the heads as initialised, for another task.
+
+    Returns:
+        A `keras.Model`; see `build_model`.
+
+    Raises:
+        UsageError: no such name or file, or a file of a kind that is not opened.
+        ConfigError: the manifest is malformed.
+        WeightsUnavailable: the weights cannot be had here, or are damaged.
+        WeightsMismatch: the file does not fit the model that its manifest names.
+    """
+    from lungzoo.models.assemble import build_model
+
+    manifest, path = resolve(source)
+    model = build_model(manifest.model, None)
+    _apply(model, manifest, path, "all", new_head)
+    return model
+
+
+def load_into(model: Any, source: str | Path, *, part: Part = "all", new_head: bool = False) -> WeightsManifest:
+    """Set trained weights in a model that is there already; see `load` and `weights.fit.apply_weights`.
+
+    Returns:
+        The manifest of the weights.
+    """
+    manifest, path = resolve(source)
+    _apply(model, manifest, path, part, new_head)
+    return manifest
+
+
+def resolve(source: str | Path) -> tuple[WeightsManifest, Path]:
+    """Return the manifest and the file that a source means; fetches published weights. Raises like `load`."""
+    if isinstance(source, str) and _is_name(source):
+        manifest = hub.find(source)
+        return manifest, hub.fetch(source)
+    path = Path(source)
+    if reason := _REFUSED.get(path.suffix.lower()):
+        raise UsageError(f"lungzoo does not open '{path}': {reason}. {_GIVE}")
+    manifest_path = _manifest_of(path)
+    manifest = read_manifest(manifest_path)
+    file = path if path.suffix.lower() == ".npz" else manifest_path.parent / manifest.file
+    if not file.is_file():
+        raise UsageError(f"No weights file at '{file}', which {manifest_path.name} names. {_GIVE}")
+    return manifest, file
+
+
+def find_start(encoder: str, options: Mapping[str, Option], depth: int, start: str) -> WeightsManifest | None:
+    """Return the published weights whose encoder can start another model.
+
+    Args:
+        encoder: registry name of the encoder.
+        options: its options, such as {"alpha": 0.35}; those left out have their defaults.
+        depth: deepest level that is needed.
+        start: short name of the start, such as "lidc".
+
+    Returns:
+        The manifest; of several the newest, then the shallowest that is deep enough. None where there is none.
+    """
+    wanted = _all_options(encoder, options)
+    found = [
+        manifest
+        for name, manifest in _starts()
+        if name == encoder
+        and manifest.start == start
+        and _all_options(encoder, dict(manifest.model.encoder_options)) == wanted
+        and manifest.model.encoder_depth >= depth
+    ]
+    found.sort(key=lambda manifest: manifest.model.encoder_depth)
+    return max(found, key=lambda manifest: manifest.created, default=None)
+
+
+def published_starts() -> dict[str, tuple[str, ...]]:
+    """Return, for each encoder that has any, the short names of its published starts."""
+    starts: dict[str, set[str]] = {}
+    for encoder, manifest in _starts():
+        starts.setdefault(encoder, set()).add(str(manifest.start))
+    return {encoder: tuple(sorted(names)) for encoder, names in sorted(starts.items())}
+
+
+def _starts() -> Iterator[tuple[str, WeightsManifest]]:
+    """Yield (encoder, manifest) of the published weights that serve as a start."""
+    for name in hub.names():
+        manifest = hub.find(name)
+        if manifest.start is not None and manifest.model.name in MODELS:
+            yield MODELS.get(manifest.model.name).encoder, manifest
+
+
+def _all_options(encoder: str, options: Mapping[str, Option]) -> dict[str, Option]:
+    return {**(ENCODERS.get(encoder).options if encoder in ENCODERS else {}), **options}
+
+
+def _apply(model: Any, manifest: WeightsManifest, path: Path, part: Part, new_head: bool) -> None:
+    from lungzoo.weights.file import read_weights
+    from lungzoo.weights.fit import apply_weights
+
+    apply_weights(model, read_weights(path, manifest.sha256), part=part, new_head=new_head)
+
+
+def _is_name(source: str) -> bool:
+    """Tell a published name from a path; what looks like neither is a name, so that its error suggests the nearest."""
+    if source.startswith(hub.PREFIX) or source in hub.names():
+        return True
+    suffix = Path(source).suffix.lower()
+    path_like = "/" in source or "\\" in source or suffix in (".npz", ".toml", ".json", *_REFUSED)
+    return not path_like and not Path(source).exists()
+
+
+def _manifest_of(path: Path) -> Path:
+    if path.is_dir():
+        candidates = [path / "manifest.json", path / "manifest.toml", *sorted(path.glob("*.toml"))[:1]]
+        if len(list(path.glob("*.toml"))) > 1:
+            candidates = candidates[:2]
+    elif path.suffix.lower() == ".npz":
+        candidates = [path.with_suffix(".toml"), path.with_suffix(".json"), path.with_name("manifest.json")]
+    else:
+        candidates = [path] if path.suffix in (".toml", ".json") else []
+    if not path.exists():
+        raise UsageError(f"No weights at '{path}'. {_GIVE}")
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    looked = ", ".join(candidate.name for candidate in candidates)
+    raise UsageError(f"'{path}' has no manifest{f' (looked for {looked})' if looked else ''}. {_GIVE}")

@@ -1,0 +1,74 @@
+"""What a record and a weights manifest say of a run's data and settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungzoo.config import ModelConfig, parse
+from lungzoo.data.split import PARTS, Split
+from lungzoo.data.store import PreparedDataset
+from lungzoo.tracking.record import RunRecord
+from lungzoo.weights.manifest import WeightsManifest
+
+
+def describe_dataset(dataset: PreparedDataset) -> dict[str, Any]:
+    """Return what a record says of its dataset."""
+    about = {key: dataset.info.get(key, "") for key in ("reader", "title", "licence", "citation")}
+    patients = int(dataset.cases["patient"].nunique())
+    return {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        **about,
+        "slices": len(dataset),
+        "patients": patients,
+    }
+
+
+def describe_split(split: Split, rows: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return what a record says of its split."""
+    return {
+        "fingerprint": split.fingerprint,
+        "split_seed": split.split_seed,
+        "patients": {part: len(getattr(split, part)) for part in PARTS},
+        "slices": {part: len(rows[part]) for part in PARTS},
+    }
+
+
+def weights_manifest(
+    record: RunRecord, model: ModelConfig, split: Split, file: Path, sha256: str
+) -> WeightsManifest:
+    """Return the manifest of a finished run's weights.
+
+    Args:
+        record: of the run, with its metrics.
+        model: the model that was trained.
+        split: who was used for what.
+        file: the weights file.
+        sha256: of the file.
+    """
+    data = record.dataset
+    values = {
+        "name": f"run-{record.fingerprint[:12]}",
+        "title": f"{record.arm}, seed {record.seed}",
+        "model": model.model_dump(mode="json"),
+        "file": file.name,
+        "sha256": sha256,
+        "size_bytes": file.stat().st_size,
+        "source": record.config["transfer"]["weights"] or "random",
+        "licence": data["licence"],
+        "attribution": data["citation"],
+        "trained_on": {
+            "dataset": data["name"],
+            "fingerprint": data["fingerprint"],
+            "split_seed": split.split_seed,
+            "patients": {part: getattr(split, part) for part in PARTS},
+        },
+        "protocol": {key: record.config[key] for key in ("data", "augment", "transfer", "train", "score")},
+        "metrics": {name: values for name, values in record.metrics.items() if values["cases"]},
+        "created": record.started[:10],
+        "lungzoo_version": str(record.environment.get("lungzoo", "")),
+    }
+    return parse(WeightsManifest, values, "Manifest")

@@ -1,0 +1,176 @@
+"""What is known of a weights file: its model, hash, licence, training patients and scores."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import math
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from lungzoo.config import Frozen, ModelConfig, parse, read_toml
+from lungzoo.errors import ConfigError, storage_error
+from lungzoo.weights.toml import toml_text
+
+_HEX = r"^[0-9a-f]{64}$"
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _as_date_text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, (datetime.date, datetime.datetime)) else value
+
+
+def _without_nan(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+Bound = Annotated[float | None, BeforeValidator(_without_nan)]
+
+
+class Score(Frozen):
+    """A mean on the test split with its interval."""
+
+    mean: float
+    """Mean over the cases."""
+    low: Bound = None
+    """Lower end of the 95% interval; absent where fewer than two patients count."""
+    high: Bound = None
+    """Upper end, likewise."""
+    cases: int = Field(ge=1)
+    """Slices that the mean rests on."""
+    patients: int = Field(ge=1)
+    """Patients that they come from."""
+
+
+class Patients(Frozen):
+    """Who was used for what; no patient is in two parts."""
+
+    train: tuple[str, ...] = ()
+    """Patients that the weights were fitted to."""
+    val: tuple[str, ...] = ()
+    """Patients that the best epoch was chosen by."""
+    test: tuple[str, ...] = ()
+    """Patients that the metrics come from."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Patients:
+        counts = Counter([*self.train, *self.val, *self.test])
+        twice = sorted(patient for patient, count in counts.items() if count > 1)
+        if twice:
+            raise ValueError(f"each patient belongs to one part, once. Received more than once: {', '.join(twice[:5])}")
+        return self
+
+
+class TrainedOn(Frozen):
+    """The data behind the weights."""
+
+    dataset: str = Field(min_length=1)
+    """Name of the dataset."""
+    fingerprint: str = ""
+    """Identity of its content."""
+    split_seed: int | None = Field(None, ge=0)
+    """Seed that dealt the patients."""
+    patients: Patients = Patients()
+    """The patients of each part."""
+
+
+class WeightsManifest(Frozen):
+    """Everything that is known of one weights file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """Names the weights; equal to the manifest's file name where they are published."""
+    title: str = ""
+    """A line for people."""
+    model: ModelConfig
+    """The model that the weights belong to."""
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.npz$")
+    """Name of the weights file, without a folder."""
+    url: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^https?://[^\s]+$")], ...],
+        BeforeValidator(_as_tuple),
+    ] = ()
+    """Addresses of the file, tried in this order; none where it lies beside the manifest."""
+    sha256: str = Field(pattern=_HEX)
+    """sha256 of the file."""
+    size_bytes: int = Field(ge=1)
+    """Size of the file."""
+    licence: str = ""
+    """Licence of the weights."""
+    attribution: str = ""
+    """Whom to name: makers of the data and of what the training started from."""
+    citation: str = ""
+    """What to cite."""
+    source: str = ""
+    """What the training started from: "random", or pretrained weights and their origin."""
+    start: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9_]*$")
+    """Short name under which the encoder serves as a start of other models, such as "lidc"."""
+    trained_on: TrainedOn | None = None
+    """The data behind them."""
+    protocol: dict[str, Any] = Field(default_factory=dict)
+    """How they were trained and scored."""
+    metrics: dict[str, Score] = Field(default_factory=dict)
+    """Scores on the test split, by metric."""
+    created: Annotated[str, BeforeValidator(_as_date_text)] = Field("", pattern=r"^(\d{4}-\d{2}-\d{2}.*)?$")
+    """Date, ISO 8601."""
+    lungzoo_version: str = ""
+    """The lungzoo that made them."""
+
+    def fault(self, path: Path) -> str | None:
+        """Say what is wrong with a copy of the file, or return None where it is intact."""
+        try:
+            size = path.stat().st_size
+            if size != self.size_bytes:
+                return f"{size} bytes instead of {self.size_bytes}"
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            return f"it cannot be read: {error.strerror or error}"
+        return None if found == self.sha256 else f"sha256 {found[:12]}… instead of {self.sha256[:12]}…"
+
+
+def read_manifest(path: Path) -> WeightsManifest:
+    """Read a manifest from TOML or JSON.
+
+    Raises:
+        ConfigError: it is malformed; unknown keys are named with the nearest known one.
+    """
+    return parse(WeightsManifest, _read_json(path) if path.suffix == ".json" else read_toml(path), str(path))
+
+
+def write_manifest(manifest: WeightsManifest, path: Path) -> None:
+    """Write a manifest, as JSON to a path that ends so, else as TOML; whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    values = manifest.model_dump(mode="json", exclude_none=True)
+    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n" if path.suffix == ".json" else toml_text(values)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error("write the manifest to", error) from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid JSON: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"Cannot read {path}: {error.strerror or error}. Check the path.") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold a JSON object. Received: {type(values).__name__}")
+    return values

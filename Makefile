@@ -1,4 +1,4 @@
-# The five verbs, the same for people and CI: setup, format, check, test, docs.
+# The verbs, the same for people and CI: setup, format, check, test, docs; and measure, for an idle machine.
 # Inside an activated environment they use it; otherwise they use .venv, which `make setup` creates.
 
 SYSTEM_PYTHON ?= python3
@@ -6,7 +6,7 @@ VENV := .venv
 PYTHON ?= $(if $(VIRTUAL_ENV),python,$(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,$(SYSTEM_PYTHON)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format check test test-slow docs
+.PHONY: help setup format check test test-slow docs measure
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -35,5 +35,8 @@ test: ## The tests that take seconds
 test-slow: ## The tests that take minutes
 	$(PYTHON) -m pytest -m slow
 
-docs: ## Write docs/reference.md from the code
+docs: ## Write docs/reference.md and docs/models.md from the code and docs/models.json
 	$(PYTHON) docs/build.py
+
+measure: ## Measure the models that docs/models.json lacks; takes a second to a minute each
+	$(PYTHON) benchmarks/speed/zoo.py

@@ -17,5 +17,6 @@ CONTENT = {
 setup(
     packages=[*find_packages(include=["lungzoo", "lungzoo.*"]), *CONTENT],
     package_dir=CONTENT,
-    package_data={package: ["*.toml", "*.npz"] for package in CONTENT} | {"lungzoo": ["py.typed"]},
+    package_data={package: ["*.toml", "*.npz"] for package in CONTENT}
+    | {"lungzoo": ["py.typed"], "lungzoo.encoders": ["facts.json"]},
 )

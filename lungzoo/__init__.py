@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from lungzoo.serialisation import register_with_keras
+
 _PUBLIC = {
     "ExperimentConfig": "lungzoo.config",
     "LungzooError": "lungzoo.errors",
@@ -22,6 +24,9 @@ _PUBLIC = {
 }
 
 __all__ = ["__version__", *_PUBLIC]
+
+
+register_with_keras()
 
 
 def __getattr__(name: str) -> Any:

@@ -7,65 +7,20 @@ fingerprint and `RESULTS_REVISION` it gives the run's fingerprint: same fingerpr
 from __future__ import annotations
 
 import hashlib
-import json
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, model_validator
 
-from lungzoo.errors import ConfigError, did_you_mean
+from lungzoo.errors import ConfigError
+from lungzoo.schema import Frozen, Options
 
 # Raise this when a change alters the numbers that an unchanged config produces.
 RESULTS_REVISION = 2
 
-Option = bool | int | float | str
 Normalisation = Literal["batch", "group", "instance"]
 Attention = Literal["none", "scse"]
 Upsampling = Literal["nearest", "bilinear", "transpose"]
-
-
-class Frozen(BaseModel):
-    """Base of every config model: immutable, no unknown keys, hashable by content."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def canonical(self) -> str:
-        """Return the one JSON text that stands for this content."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-
-    def __hash__(self) -> int:
-        return hash(self.canonical())
-
-
-def _option_pairs(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    for name, option in value.items():
-        if not isinstance(option, Option):
-            raise ValueError(f"option '{name}' must be a boolean, a number or a text. Received: {option!r}")
-    return tuple(value.items())
-
-
-def _sorted_options(pairs: tuple[tuple[str, Option], ...]) -> tuple[tuple[str, Option], ...]:
-    return tuple(sorted(dict(pairs).items()))
-
-
-Options = Annotated[
-    tuple[tuple[str, Option], ...],
-    BeforeValidator(_option_pairs),
-    AfterValidator(_sorted_options),
-    PlainSerializer(dict, return_type=dict),
-]
 
 
 class DataConfig(Frozen):
@@ -135,9 +90,9 @@ class ModelConfig(Frozen):
     in_channels: int = Field(1, ge=1)
     """Channels of a slice; CT has one."""
     in_slices: int = Field(1, ge=1, le=65)
-    """Neighbouring slices seen at once: channels of a 2D model (an odd number, "2.5D"), depth of a 3D model's patch."""
+    """Odd number of neighbouring slices seen at once: channels of a 2D model ("2.5D"), depth of a 3D model's patch."""
     classes: int = Field(1, ge=1)
-    """Channels of the mask head: 1 is lesion or not (sigmoid), n are exclusive classes with background first (softmax)."""
+    """Channels of the mask head: 1 is lesion or not (sigmoid), n are exclusive classes, background first (softmax)."""
     labels: tuple[str, ...] = ()
     """Names of the classes of the label head on the deepest level, such as ["benign", "malignant"]; empty for none."""
 
@@ -156,7 +111,7 @@ class TransferConfig(Frozen):
     recipe: str = Field("scratch", min_length=1)
     """Which parts train, and when. See: lungzoo list recipes."""
     weights: str | None = Field(None, min_length=1)
-    """None (random), pretrained encoder weights ("imagenet", "lidc"), or a whole model: "lungzoo:NAME", "run:ID", a file."""
+    """None (random), an encoder's ("imagenet", "lidc"), or a whole model's: "lungzoo:NAME", "run:ID", a file."""
     options: Options = ()
     """Options that the recipe declares, such as `decay` of "discriminative"."""
     new_head: bool = False
@@ -328,9 +283,9 @@ class ArmsConfig(Frozen):
     """Transfers, each applied to every model of the block."""
     label: str = ""
     """Appended to the arms' names where other settings than model and transfer differ."""
-    model: dict[str, Any] = {}
+    model: dict[str, Any] = Field({})
     """Model settings of this block, on top of the suite's."""
-    train: dict[str, Any] = {}
+    train: dict[str, Any] = Field({})
     """Training settings of this block, on top of the suite's."""
 
 
@@ -353,7 +308,7 @@ class SuiteConfig(Frozen):
     """Cases, splits and intensity window."""
     augment: AugmentConfig = AugmentConfig()
     """Random changes of the training cases."""
-    model: dict[str, Any] = {}
+    model: dict[str, Any] = Field({})
     """Model settings shared by all arms: any key of ModelConfig but `name`."""
     train: TrainConfig = TrainConfig()
     """Optimisation."""
@@ -361,83 +316,3 @@ class SuiteConfig(Frozen):
     """Evaluation."""
     arms: tuple[ArmsConfig, ...] = Field(min_length=1)
     """Blocks of models and transfers; their union is the comparison."""
-
-
-ConfigT = TypeVar("ConfigT", bound=Frozen)
-
-
-def parse(model: type[ConfigT], values: dict[str, Any], where: str) -> ConfigT:
-    """Validate plain values.
-
-    Args:
-        model: the config class.
-        values: as read from TOML, JSON or the command line.
-        where: what the values come from, for messages.
-
-    Raises:
-        ConfigError: naming every wrong key with the nearest known one, and every wrong value.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        found = [dict(problem) for problem in error.errors()]
-        problems = [_explain(model, problem) for problem in found if not _is_echo(problem, found)]
-        raise ConfigError(f"{where}: " + "\n".join(problems)) from None
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; raises ConfigError with the line where it is malformed."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot read {path}: {error.strerror or error}. Check the path and its permissions."
-        ) from None
-
-
-def _is_echo(problem: dict[str, Any], found: list[dict[str, Any]]) -> bool:
-    """True for "too short" of a list whose faulty items pydantic dropped: those are reported themselves."""
-    location = problem["loc"]
-    return problem["type"] == "too_short" and any(
-        len(other["loc"]) > len(location) and other["loc"][: len(location)] == location for other in found
-    )
-
-
-def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
-    location = problem["loc"]
-    key = ".".join(str(part) for part in location)
-    if problem["type"] == "extra_forbidden":
-        known = _known_keys(model, location[:-1])
-        return f"Unknown key '{key}'.{did_you_mean(str(location[-1]), known)} Allowed: {', '.join(known)}."
-    if problem["type"] == "missing" and isinstance(location[-1], int):
-        parent = ".".join(str(part) for part in location[:-1])
-        return f"{parent}: too few values. Received: {problem['input']!r}"
-    if problem["type"] == "missing":
-        return f"Missing key '{key}'. Add it."
-    message = problem["msg"].removeprefix("Value error, ")
-    received = "" if "Received" in message or not key else f" Received: {problem['input']!r}"
-    return f"{key}: {message}.{received}" if key else f"{message}.{received}"
-
-
-def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Walk down the annotations to the model that the location means."""
-    current: Any = model
-    for part in location:
-        if isinstance(part, int):
-            continue
-        current = _inner_model(current.model_fields[part].annotation)
-        if current is None:
-            return []
-    return list(current.model_fields)
-
-
-def _inner_model(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _inner_model(argument)
-        if found:
-            return found
-    return None

@@ -10,11 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lungzoo.config import ExperimentConfig, PhantomConfig, parse
+from lungzoo.config import ExperimentConfig, PhantomConfig
 from lungzoo.data.readers.phantom import PhantomReader
 from lungzoo.data.store import PreparedDataset
 from lungzoo.data.writer import import_dataset
 from lungzoo.errors import TrackingError
+from lungzoo.schema import parse
 from lungzoo.tracking.record import RunRecord
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,7 +96,7 @@ class ListTracker:
         self._answer()
         self.records[record.fingerprint] = record
         self.artifacts = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
-        if (artifacts / "weights").exists():
+        if (artifacts / "weights").exists() and not self.kept_weights.exists():
             self.kept_weights = Path(tempfile.mkdtemp(prefix="lungzoo-test-")) / "weights"
             shutil.copytree(artifacts / "weights", self.kept_weights)
         if (artifacts / "per_case.csv").exists():
@@ -111,7 +112,7 @@ class ListTracker:
         return self.scores[fingerprint]
 
     def weights(self, run_id: str, folder: Path) -> Path:
-        """What `finish_run` was given last, as if `run_id` were that run."""
+        """What `finish_run` was given first, as if `run_id` were that run."""
         return self.kept_weights
 
 

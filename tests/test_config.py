@@ -18,17 +18,15 @@ from lungzoo.config import (
     AugmentConfig,
     DataConfig,
     ExperimentConfig,
-    Frozen,
     ModelConfig,
     PhantomConfig,
     ScoreConfig,
     SuiteConfig,
     TrainConfig,
     TransferConfig,
-    parse,
-    read_toml,
 )
 from lungzoo.errors import ConfigError
+from lungzoo.schema import Frozen, parse, read_toml
 
 EXPERIMENT: dict[str, Any] = {"model": {"name": "unet_resnet50"}}
 SUITE: dict[str, Any] = {
@@ -82,7 +80,8 @@ def message(model: type[Frozen], values: dict[str, Any]) -> str:
         ),
         (
             {**SUITE, "arms": [{"models": ["a"], "transfers": ["scratch", {"recpie": "frozen"}]}]},
-            "Unknown key 'arms.0.transfers.1.recpie'. Did you mean 'recipe'? Allowed: recipe, weights.",
+            "Unknown key 'arms.0.transfers.1.recpie'. Did you mean 'recipe'? Allowed: recipe, weights, options, "
+            "new_head.",
         ),
         (
             {**SUITE, "zebra": 1},
@@ -105,7 +104,8 @@ def test_every_problem_is_reported_at_once() -> None:
     assert message(ExperimentConfig, values).splitlines() == [
         "suite.toml: Missing key 'model.name'. Add it.",
         "Unknown key 'model.nmae'. Did you mean 'name'? Allowed: name, encoder_options, encoder_depth, "
-        "decoder_channels, decoder_convs, in_channels, classes.",
+        + ", ".join(list(ModelConfig.model_fields)[3:])
+        + ".",
         "train.epochs: Input should be greater than or equal to 1. Received: 0",
         "Unknown key 'train.los'. Did you mean 'loss'? Allowed: " + ", ".join(TrainConfig.model_fields) + ".",
     ]
@@ -129,8 +129,12 @@ def test_every_problem_is_reported_at_once() -> None:
             "data: val_fraction + test_fraction must be below 0.9, to leave cases for training. Received: 0.5 + 0.5.",
         ),
         (
-            {"model": {"name": "x", "decoder_channels": [32, 16]}},
-            "model: decoder_channels needs 5 widths, one per level of encoder_depth. Received: [32, 16].",
+            {"model": {"name": "x", "in_slices": 4}},
+            "model: in_slices must be odd: a slice and as many on either side. Received: 4.",
+        ),
+        (
+            {"model": {"name": "x", "labels": ["benign"]}},
+            "model: labels needs two or more different names, or none. Received: ['benign'].",
         ),
         (
             {"model": {"name": "x", "encoder_options": {"alpha": [0.35]}}},
@@ -273,10 +277,17 @@ CHANGES: dict[type[Frozen], dict[str, Any]] = {
         "encoder_depth": 4,
         "decoder_channels": [128, 64, 32, 16, 8],
         "decoder_convs": 1,
+        "decoder_norm": "group",
+        "decoder_attention": "scse",
+        "decoder_dropout": 0.2,
+        "decoder_upsampling": "bilinear",
+        "deep_supervision": True,
         "in_channels": 3,
+        "in_slices": 3,
         "classes": 2,
+        "labels": ["benign", "malignant"],
     },
-    TransferConfig: {"recipe": "frozen", "weights": "imagenet"},
+    TransferConfig: {"recipe": "frozen", "weights": "imagenet", "options": {"decay": 0.5}, "new_head": True},
     TrainConfig: {
         "epochs": 1,
         "batch_size": 8,
@@ -284,6 +295,7 @@ CHANGES: dict[type[Frozen], dict[str, Any]] = {
         "weight_decay": 0.0,
         "warmup_epochs": 1.0,
         "loss": "dice",
+        "label_weight": 0.5,
         "patience": 5,
         "batchnorm_momentum": 0.99,
         "precision": "mixed_float16",

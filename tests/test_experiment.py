@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from lungzoo.config import ExperimentConfig, LossTerm, parse
+from lungzoo.config import ExperimentConfig, LossTerm
 from lungzoo.errors import BusyError, ConfigError, StorageError, TrackingError, UnknownNameError, WeightsUnavailable
 from lungzoo.events import Note, RunEnded, RunStarted
 from lungzoo.experiment import check_experiment, record_failure, run_experiment
+from lungzoo.schema import parse
 from lungzoo.tracking.workspace import Workspace, exclusive
 
 
@@ -121,7 +122,7 @@ def test_a_process_that_died_leaves_a_failed_record(tiny, phantom, tracker, tmp_
         ("model", {"classes": 4}, r"one class of mask, lesion. Received: model.classes = 4. Allowed: 1"),
         ("augment", {"shift_px": 64}, r"augment.shift_px must be smaller than the image side of 64. Received: 64"),
         ("train", {"loss": (LossTerm(name="dice_bce"),)}, r"Unknown loss 'dice_bce'. Did you mean 'dice_ce'"),
-        ("model", {"labels": ("benign", "odd")}, r"no case with the label 'odd'. Allowed in model.labels: \w+"),
+        ("model", {"labels": ("LR1", "odd")}, r"no case with the label 'odd'. Allowed in model.labels: LR1, LR2"),
         ("model", {"name": "cnn"}, r"Unknown model 'cnn'"),
         ("data", {"test_fraction": 0.01}, r"too few to split"),
     ],

@@ -16,12 +16,13 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from lungzoo.config import ExperimentConfig, PhantomConfig, parse
+from lungzoo.config import ExperimentConfig, PhantomConfig
 from lungzoo.data.pipeline import Pipeline
 from lungzoo.data.split import select_rows, split_patients
 from lungzoo.data.store import PreparedDataset
-from lungzoo.losses import LOSSES
+from lungzoo.losses.combine import make_loss
 from lungzoo.models.assemble import build_model
+from lungzoo.schema import parse
 from lungzoo.suites.builtin import phantom_dataset
 from lungzoo.training.optim import make_optimizer
 from lungzoo.training.seeding import prepared
@@ -37,7 +38,7 @@ def main() -> None:
     steps = pipeline.steps_per_epoch(rows)
     with prepared(config.train):
         model = build_model(config.model)
-        model.compile(make_optimizer(config.train, steps, arguments.pairs), LOSSES.get(config.train.loss))
+        model.compile(make_optimizer(config.train, steps, arguments.pairs), make_loss(config.train.loss))
     print(f"{config.arm} on {dataset.name}: {steps} steps of {config.train.batch_size} slices per epoch")
     ratios = compare(model, pipeline, rows, config, steps, arguments.pairs)
     median = statistics.median(ratios)
@@ -49,11 +50,11 @@ def compare(model, pipeline, rows, config, steps, pairs) -> list[float]:
     """Time one epoch of each kind in turn; the first pair warms up and does not count."""
     import tensorflow as tf
 
-    batch = next(iter(pipeline.training(rows, config.augment, 0, 0, 1)))
+    batch = next(iter(batches(pipeline, rows, config, 0)))
     constant = tf.data.Dataset.from_tensors(batch).repeat(steps).prefetch(2)
     ratios = []
     for pair in range(pairs + 1):
-        real_s = epoch_s(model, pipeline.training(rows, config.augment, 0, pair, pair + 1), steps)
+        real_s = epoch_s(model, batches(pipeline, rows, config, pair), steps)
         constant_s = epoch_s(model, constant, steps)
         if pair:
             ratios.append(real_s / constant_s)
@@ -63,9 +64,14 @@ def compare(model, pipeline, rows, config, steps, pairs) -> list[float]:
     return ratios
 
 
-def epoch_s(model, batches, steps: int) -> float:
+def batches(pipeline, rows, config, epoch: int):
+    """Return one epoch's images and masks; a third entry would weigh the cases."""
+    return pipeline.training(rows, config.augment, 0, epoch, epoch + 1).map(lambda image, mask, label: (image, mask))
+
+
+def epoch_s(model, dataset, steps: int) -> float:
     began = time.perf_counter()
-    model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False)
+    model.fit(dataset, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False)
     return time.perf_counter() - began
 
 

@@ -49,6 +49,7 @@ def main() -> None:
     print(f"{len(rows)} models to measure on {facts['machine']['cpu']}", flush=True)
     for name in rows:
         row = facts["models"][name] = measure(name)
+        forget_models()
         write_facts(facts)
         print(f"  {name}: {row['params']:,} parameters, {row['gmacs']} GMACs, {row['ms']} ms", flush=True)
 
@@ -84,10 +85,15 @@ def measure(name: str) -> dict[str, Any]:
     predict = tf.function(lambda image: model(image, training=False), signature, autograph=False)
     image = tf.constant(np.random.default_rng(0).random((1, *shape), np.float32))
     row |= {"ms": round(call_ms(lambda: predict(image).numpy()), 1), "input": list(shape), "weights": spec.weights}
-    del model, predict
+    return row
+
+
+def forget_models() -> None:
+    """Free the memory of the models built so far."""
+    import keras
+
     keras.utils.clear_session()
     gc.collect()
-    return row
 
 
 def call_ms(call: Callable[[], Any]) -> float:

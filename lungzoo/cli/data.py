@@ -27,9 +27,10 @@ def phantom(
     seed: int = typer.Option(0, help="Same seed, same dataset."),
 ) -> None:
     """Make a synthetic chest-CT dataset in HU with nodules of known shape."""
-    from lungzoo.config import PhantomConfig, parse
+    from lungzoo.config import PhantomConfig
     from lungzoo.data.readers.phantom import PhantomReader
     from lungzoo.data.writer import import_dataset
+    from lungzoo.schema import parse
 
     values = {"patients": patients, "slices_per_patient": slices, "size_px": size, "seed": seed}
     config = parse(PhantomConfig, values, "lungzoo data phantom")
@@ -90,9 +91,10 @@ def split(
     seed: int = typer.Option(0, help="split_seed."),
 ) -> None:
     """Write the patient split that a benchmark with these settings uses."""
-    from lungzoo.config import DataConfig, parse
+    from lungzoo.config import DataConfig
     from lungzoo.data.split import PARTS, split_patients
     from lungzoo.data.store import PreparedDataset
+    from lungzoo.schema import parse
 
     dataset = PreparedDataset(folder)
     config = parse(DataConfig, {"val_fraction": val, "test_fraction": test, "split_seed": seed}, "lungzoo data split")

@@ -30,6 +30,10 @@ def models(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
         for name, spec in MODELS.items()
     ]
     _print(rows, pattern, as_json, hidden=("encoder", "decoder", "provider", "dims"))
+    from lungzoo.models.segmentation_models import hidden_reason
+
+    if reason := hidden_reason():
+        typer.echo(reason, err=True)
 
 
 @app.command()

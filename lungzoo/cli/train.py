@@ -24,8 +24,9 @@ def train(
 ) -> None:
     """Fine-tune or train one model, score it on held-out patients, and record it in MLflow."""
     from lungzoo.cli.progress import make_display
-    from lungzoo.config import ExperimentConfig, parse
+    from lungzoo.config import ExperimentConfig
     from lungzoo.data.store import PreparedDataset
+    from lungzoo.schema import parse
 
     values: dict[str, Any] = {
         "model": {"name": model},

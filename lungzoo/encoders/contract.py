@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lungzoo.config import Option
 from lungzoo.encoders.facts import Facts, recorded
 from lungzoo.errors import ConfigError, did_you_mean
+from lungzoo.schema import Option
 
 LEVELS = ("P1", "P2", "P3", "P4", "P5")
 
@@ -128,10 +128,10 @@ def build_encoder(
         raise ConfigError(f"Encoder '{spec.name}' has no level P{depth}. Allowed: {', '.join(spec.levels)}.")
     image = keras.Input((None, None, in_channels), name="image")
     levels = tuple(level for level in spec.levels if int(level[1:]) <= depth)
-    return keras.Model(image, spec.backbone(_to_rgb(image), levels, weights=weights, **values), name="encoder")
+    return keras.Model(image, spec.backbone(to_rgb(image), levels, weights=weights, **values), name="encoder")
 
 
-def _to_rgb(image: Any) -> Any:
+def to_rgb(image: Any) -> Any:
     import keras
     import numpy as np
 
@@ -139,6 +139,6 @@ def _to_rgb(image: Any) -> Any:
     if channels == 3:
         return image
     if channels == 1:
-        return keras.layers.Concatenate(name="grey_to_rgb")([image, image, image])
+        return keras.layers.Concatenate(name="greyto_rgb")([image, image, image])
     mean = keras.initializers.Constant(np.full((1, 1, channels, 3), 1 / channels))
-    return keras.layers.Conv2D(3, 1, use_bias=False, kernel_initializer=mean, name="project_to_rgb")(image)
+    return keras.layers.Conv2D(3, 1, use_bias=False, kernel_initializer=mean, name="projectto_rgb")(image)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ def predict(model: Any, batches: Any, threshold: float) -> Predictions:
     """Predict every case of an evaluation set.
 
     Args:
-        model: gives logits (B, H, W, 1), of a volume (B, D, H, W, 1), or a dict with those as "mask" and perhaps "label".
+        model: gives logits (B, H, W, 1), of a volume (B, D, H, W, 1), or a dict with those as "mask", and "label".
         batches: tf.data.Dataset of (image, mask, label), see `Pipeline.evaluation`. Of stacks and volumes the middle
             slice is the case.
         threshold: probability from which a pixel is lesion, in (0, 1).
@@ -47,10 +47,10 @@ def predict(model: Any, batches: Any, threshold: float) -> Predictions:
         if "label" in outputs:
             labels.append(label[:, 0])
             label_logits.append(np.asarray(outputs["label"], np.float32))
-    found = [np.concatenate(values) for values in (images, references, masks)]
+    found = Predictions(np.concatenate(images), np.concatenate(references), np.concatenate(masks))
     if not labels:
-        return Predictions(*found)
-    return Predictions(*found, np.concatenate(labels), _softmax(np.concatenate(label_logits)))
+        return found
+    return replace(found, labels=np.concatenate(labels), label_probabilities=_softmax(np.concatenate(label_logits)))
 
 
 def _middle(batch: np.ndarray) -> np.ndarray:

@@ -58,8 +58,9 @@ def summarise(scores: pd.DataFrame, config: ScoreConfig, seed: int = 0) -> dict[
 
     Returns:
         {metric: {mean, low, high, cases, patients}}: the metrics of `METRICS` over cases with a lesion, and
-        `false_positive_rate`: the share of empty cases with any predicted pixel. With a label head `label_accuracy`: the
-        share of the cases with a label whose class was predicted. Intervals are 95% patient bootstraps.
+        `false_positive_rate`: the share of empty cases with any predicted pixel. With a label head
+        `label_accuracy`: the share of the cases with a label whose class was predicted. Intervals are 95% patient
+        bootstraps.
     """
     lesion, empty = scores[scores["group"] == "lesion"], scores[scores["group"] == "empty"]
     columns = {name: (lesion[name], lesion["patient"]) for name in METRICS}

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from lungzoo.config import LossTerm, Option
+from lungzoo.config import LossTerm
 from lungzoo.errors import ConfigError, did_you_mean
 from lungzoo.losses import LOSSES, Loss
+from lungzoo.schema import Option
 
 
 def loss_options(loss: Loss) -> dict[str, inspect.Parameter]:

@@ -29,7 +29,7 @@ class CaseDice(keras.metrics.Metric):
         self.count = self.add_variable((), "zeros", name="count")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch: `y_true` (B, H, W, 1) in {0, 1}, `y_pred` logits of the same shape; of volumes, the middle slice."""
+        """Add a batch: `y_true` (B, H, W, 1) in {0, 1}, `y_pred` logits alike; of volumes, the middle slice."""
         if len(y_true.shape) == 5:
             middle = y_true.shape[1] // 2
             y_true, y_pred = y_true[:, middle], y_pred[:, middle]

@@ -53,9 +53,7 @@ def _mask(features: Any, stride: Any, config: ModelConfig, image: Any, level: st
     from lungzoo.models.layers import CropLike
 
     volume = len(features.shape) == 5
-    convolution, growth = (
-        (layers.Conv3D, layers.UpSampling3D) if volume else (layers.Conv2D, layers.UpSampling2D)
-    )
+    convolution, growth = (layers.Conv3D, layers.UpSampling3D) if volume else (layers.Conv2D, layers.UpSampling2D)
     name = f"{level}_head" if level else "head"
     head = convolution(config.classes, 1 if level else 3, padding="same", dtype="float32", name=name)
     logits = head(features)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lungzoo.config import Attention, ModelConfig, Normalisation, Option, TransferConfig, Upsampling, parse
+from lungzoo.config import Attention, ModelConfig, Normalisation, TransferConfig, Upsampling
 from lungzoo.encoders import ENCODERS
 from lungzoo.encoders.contract import build_encoder
 from lungzoo.errors import ConfigError
 from lungzoo.models.fetching import fetching
 from lungzoo.models.starts import build_started, check_start
 from lungzoo.models.zoo import MODELS
+from lungzoo.schema import Option, parse
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -59,8 +60,8 @@ def create_model(
         new_head: with the weights of a whole model, start the heads anew.
 
     Returns:
-        A plain `keras.Model`: float images (B, H, W, in_slices · in_channels) in [0, 1] -> logits (B, H, W, classes), for
-        any H and W; with a label head or deep supervision a dict of "mask", "label", "aux_P1", …
+        A plain `keras.Model`: float images (B, H, W, in_slices · in_channels) in [0, 1] -> logits (B, H, W, classes),
+        for any H and W; with a label head or deep supervision a dict of "mask", "label", "aux_P1", …
 
     Raises:
         UnknownNameError, ConfigError: no such model, size, option or weights.
@@ -121,6 +122,6 @@ def create_encoder(
 
 def _no_runs(run: str) -> Any:
     raise ConfigError(
-        f"The weights of run '{run}' are in the tracking store. Give them to 'lungzoo train --transfer run:{run}-finetune', "
-        "or the path of its weights file."
+        f"The weights of run '{run}' are in the tracking store. Give its weights folder to lungzoo.load, or "
+        f"start a run from them: lungzoo train … --transfer run:{run}-finetune"
     )

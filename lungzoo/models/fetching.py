@@ -41,7 +41,7 @@ def fetching(encoder: str, weights: str | None) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _fetch_failure(encoder: str, weights: str, message: str) -> str:
+def _fetch_failure(encoder: str, weights: str | None, message: str) -> str:
     url = re.search(r"https?://\S+?(?=:?\s|:?$)", message)
     address = url.group().rstrip(":") if url else ""
     name = address.rpartition("/")[2] or "the weights file"

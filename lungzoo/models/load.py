@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lungzoo.config import Option
 from lungzoo.encoders import ENCODERS
 from lungzoo.errors import UsageError
 from lungzoo.models.zoo import MODELS
+from lungzoo.schema import Option
 from lungzoo.weights import hub
 from lungzoo.weights.manifest import WeightsManifest, read_manifest
 

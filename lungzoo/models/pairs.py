@@ -63,7 +63,9 @@ class Pair:
         def decode(pyramid: dict[str, Any]) -> Decoded:
             return decoder.build(pyramid, style)
 
-        strides = {f"P{number}": (2**number,) * 2 for number in range(1, config.encoder_depth + 1)}
+        strides: dict[str, tuple[int, ...]] = {
+            f"P{number}": (2**number,) * 2 for number in range(1, config.encoder_depth + 1)
+        }
         return Parts(encoder, decode, strides)
 
 

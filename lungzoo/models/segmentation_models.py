@@ -26,7 +26,7 @@ from typing import Any
 
 from lungzoo.config import ModelConfig
 from lungzoo.decoders.contract import Decoded
-from lungzoo.encoders.contract import _to_rgb
+from lungzoo.encoders.contract import to_rgb
 from lungzoo.encoders.graft import IMAGENET_MEAN, IMAGENET_STD, centred_255, scaled
 from lungzoo.errors import ConfigError
 from lungzoo.models.contract import ModelSpec, Parts
@@ -260,7 +260,7 @@ class LibraryModel:
         reference = self._reference(config, weights)
         levels = _levels(reference, architecture)
         image = keras.Input((None, None, config.in_channels * config.in_slices), name="image")
-        start = {"image": (reference.input, family.scale(_to_rgb(image)))}
+        start = {"image": (reference.input, family.scale(to_rgb(image)))}
         encoder = keras.Model(
             image, rebuild(reference, start, levels, weights is not None, reverse_stem=family.bgr), name="encoder"
         )

@@ -106,7 +106,9 @@ def _check_fits(manifest: WeightsManifest, config: ModelConfig, transfer: Transf
         has = ", ".join(f"{key} = {_shown(getattr(theirs, key))}" for key in wrong)
         wants = ", ".join(f"{key} = {_shown(getattr(config, key))}" for key in wrong)
         hint = " Set transfer.new_head = true to start the heads anew." if set(wrong) <= set(_HEADS) else ""
-        raise WeightsMismatch(f"The weights '{manifest.name}' are those of a model with {has}. Received: {wants}.{hint}")
+        raise WeightsMismatch(
+            f"The weights '{manifest.name}' are those of a model with {has}. Received: {wants}.{hint}"
+        )
 
 
 def _shown(value: Any) -> Any:

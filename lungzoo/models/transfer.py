@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from lungzoo.config import Option, TransferConfig
+from lungzoo.config import TransferConfig
 from lungzoo.errors import ConfigError, did_you_mean
 from lungzoo.registry import Registry
+from lungzoo.schema import Option
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lungzoo.config import ModelConfig, Option
+from lungzoo.config import ModelConfig
 from lungzoo.decoders.contract import Decoded
 from lungzoo.encoders.contract import EncoderSpec
 from lungzoo.errors import ConfigError
@@ -18,6 +18,7 @@ from lungzoo.models.contract import ModelSpec, Parts
 from lungzoo.models.pairs import style_of
 from lungzoo.models.unet3d import Strides, decode3d, level_strides, unet3d_pyramid
 from lungzoo.models.unetr import DEPTH, unetr_pyramid
+from lungzoo.schema import Option
 
 _MIN_SLICES = 3
 Options = dict[str, Any]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from lungzoo.config import ArmsConfig, ExperimentConfig, SuiteConfig, TransferConfig, parse, read_toml
+from lungzoo.config import ArmsConfig, ExperimentConfig, SuiteConfig, TransferConfig
 from lungzoo.content import find_content
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError
 from lungzoo.experiment import check_experiment
+from lungzoo.schema import parse, read_toml
 from lungzoo.tracking.describe import describe_dataset
 from lungzoo.tracking.record import PlannedRun, SuitePlan
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lungzoo.config import ModelConfig, parse
+from lungzoo.config import ModelConfig
 from lungzoo.data.split import PARTS, Split
 from lungzoo.data.store import PreparedDataset
+from lungzoo.schema import parse
 from lungzoo.tracking.record import RunRecord
 from lungzoo.weights.manifest import WeightsManifest
 
@@ -37,9 +38,7 @@ def describe_split(split: Split, rows: dict[str, np.ndarray]) -> dict[str, Any]:
     }
 
 
-def weights_manifest(
-    record: RunRecord, model: ModelConfig, split: Split, file: Path, sha256: str
-) -> WeightsManifest:
+def weights_manifest(record: RunRecord, model: ModelConfig, split: Split, file: Path, sha256: str) -> WeightsManifest:
     """Return the manifest of a finished run's weights.
 
     Args:

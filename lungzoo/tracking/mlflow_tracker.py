@@ -229,16 +229,12 @@ class MlflowTracker:
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise TrackingError(f"The tracking store {self.uri} does not answer: {_reason(error)}") from error
-            raise UsageError(
-                f"No run '{run_id}' in {self.uri}. Copy its id from the MLflow UI: lungzoo ui"
-            ) from None
+            raise UsageError(f"No run '{run_id}' in {self.uri}. Copy its id from the MLflow UI: lungzoo ui") from None
         with _talking(self.uri):
             if not self._client.list_artifacts(run_id, "weights"):
                 raise UsageError(f"The run '{run_id}' has no weights: it is not finished.")
             return Path(
-                download_artifacts(
-                    run_id=run_id, artifact_path="weights", dst_path=str(folder), tracking_uri=self.uri
-                )
+                download_artifacts(run_id=run_id, artifact_path="weights", dst_path=str(folder), tracking_uri=self.uri)
             )
 
     def _sweep_killed_runs(self) -> None:

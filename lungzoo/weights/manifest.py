@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from lungzoo.config import Frozen, ModelConfig, parse, read_toml
+from lungzoo.config import ModelConfig
 from lungzoo.errors import ConfigError, storage_error
+from lungzoo.schema import Frozen, parse, read_toml
 from lungzoo.weights.toml import toml_text
 
 _HEX = r"^[0-9a-f]{64}$"

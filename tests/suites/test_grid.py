@@ -1,9 +1,10 @@
 import pytest
 
-from lungzoo.config import SuiteConfig, parse
+from lungzoo.config import SuiteConfig
 from lungzoo.content import content_names
 from lungzoo.errors import ConfigError, UnknownNameError, UsageError
 from lungzoo.models.assemble import check_model
+from lungzoo.schema import parse
 from lungzoo.suites.grid import expand, load_suite, plan_suite
 
 ARMS = {"models": ["cnn_scratch", "unet_mobilenetv2"], "transfers": ["scratch"]}

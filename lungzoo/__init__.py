@@ -17,6 +17,7 @@ _PUBLIC = {
     "PreparedDataset": "lungzoo.data.store",
     "SuiteConfig": "lungzoo.config",
     "create_encoder": "lungzoo.models.create",
+    "create_loss": "lungzoo.models.create",
     "create_model": "lungzoo.models.create",
     "list_models": "lungzoo.models.create",
     "load": "lungzoo.models.load",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lungzoo.config import Attention, ModelConfig, Normalisation, TransferConfig, Upsampling
+from lungzoo.config import Attention, ModelConfig, Normalisation, TrainConfig, TransferConfig, Upsampling
 from lungzoo.encoders import ENCODERS
 from lungzoo.encoders.contract import build_encoder
 from lungzoo.errors import ConfigError
+from lungzoo.losses.combine import make_loss
 from lungzoo.models.fetching import fetching
 from lungzoo.models.starts import build_started, check_start
 from lungzoo.models.zoo import MODELS
@@ -88,6 +89,22 @@ def create_model(
     transfer = TransferConfig(recipe=recipe, weights=weights, new_head=new_head)
     check_start(config, transfer)
     return build_started(config, transfer, _no_runs)
+
+
+def create_loss(loss: str | Mapping[str, Any]) -> Any:
+    """Return a loss for `model.compile`; see `lungzoo list losses`.
+
+    Args:
+        loss: a name, or several by weight: {"dice": 1.0, "focal": {"weight": 0.5, "gamma": 3.0}}.
+
+    Returns:
+        A function (y_true, y_pred) -> scalar; y_pred are logits (B, H, W, C), y_true is in {0, 1} of that shape.
+
+    Raises:
+        UnknownNameError, ConfigError: no such loss or option.
+    """
+    value = loss if isinstance(loss, str) else dict(loss)
+    return make_loss(parse(TrainConfig, {"loss": value}, "create_loss").loss)
 
 
 def create_encoder(

@@ -3,11 +3,12 @@ import pytest
 
 from lungzoo.config import ModelConfig, TransferConfig
 from lungzoo.errors import ConfigError, UnknownNameError
-from lungzoo.models.assemble import build_model, check_model
+from lungzoo.models.assemble import build_model
+from lungzoo.models.starts import check_start
 
 
 def check(transfer: str = "scratch", **model) -> None:
-    check_model(ModelConfig(**model), TransferConfig.model_validate(transfer))
+    check_start(ModelConfig(**model), TransferConfig.model_validate(transfer))
 
 
 def test_unknown_model_names_the_nearest():

@@ -3,7 +3,7 @@ import pytest
 from lungzoo.config import SuiteConfig
 from lungzoo.content import content_names
 from lungzoo.errors import ConfigError, UnknownNameError, UsageError
-from lungzoo.models.assemble import check_model
+from lungzoo.models.starts import check_start
 from lungzoo.schema import parse
 from lungzoo.suites.grid import expand, load_suite, plan_suite
 
@@ -19,7 +19,7 @@ def test_shipped_suites_expand_to_models_that_exist(name):
     config = load_suite(name)
     assert config.name == name
     for experiment in expand(config):
-        check_model(experiment.model, experiment.transfer)
+        check_start(experiment.model, experiment.transfer)
 
 
 def test_every_model_with_every_transfer_and_seed():

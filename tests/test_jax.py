@@ -1,0 +1,69 @@
+"""The whole path on the JAX backend, in a process of its own; `make test-jax` runs the contract tests there as well."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("jax", reason="JAX is not installed: pip install 'lungzoo[jax]'")
+
+PASS = """
+import sys
+from pathlib import Path
+import keras
+from lungzoo.config import ExperimentConfig
+from lungzoo.data.store import PreparedDataset
+from lungzoo.experiment import run_experiment
+assert keras.backend.backend() == "jax"
+
+class Nowhere:
+    def start_run(self, *args): return "run"
+    def log_epoch(self, *args): pass
+    def finish_run(self, *args): pass
+
+config = ExperimentConfig.model_validate_json(sys.argv[1])
+record = run_experiment(config, PreparedDataset(sys.argv[2]), tracker=Nowhere(), runs=Path(sys.argv[3]))
+print(record.status, record.reason, [name for name in ("tensorflow",) if "segmentation_models" in sys.modules])
+"""
+
+FEATURES = """
+import keras, numpy as np
+import lungzoo
+from lungzoo.losses import LOSSES
+image = np.random.default_rng(0).random((1, 50, 70, 1), "float32")
+small = dict(encoder_options={"width": 4}, encoder_depth=3, decoder_convs=1)
+for name in ["cnn_scratch", *(name for name in lungzoo.list_models("*_cnn"))]:
+    model = lungzoo.create_model(name, **small)
+    assert model.predict(image, verbose=0).shape == (1, 50, 70, 1), name
+mask = (image > 0.7).astype("float32")
+for name, loss in LOSSES.items():
+    assert np.isfinite(float(loss(mask, 4 * image - 2))), name
+assert not lungzoo.list_models("sm/*")
+model = lungzoo.load("unet_mobilenetv2_035-lidc-v1")
+print("sum", float(np.abs(model.predict(image, verbose=0)).sum()))
+"""
+
+
+def on_jax(code: str, *arguments: str) -> str:
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_an_experiment_trains_and_is_scored(tiny, phantom, tmp_path):
+    assert on_jax(PASS, tiny.model_dump_json(), str(phantom.path), str(tmp_path)).startswith("finished")
+
+
+def test_every_decoder_and_loss_runs_and_shipped_weights_predict_as_on_tensorflow():
+    import numpy as np
+
+    import lungzoo
+
+    image = np.random.default_rng(0).random((1, 50, 70, 1), "float32")
+    expected = float(np.abs(lungzoo.load("unet_mobilenetv2_035-lidc-v1").predict(image, verbose=0)).sum())
+    found = float(on_jax(FEATURES).split("sum ")[1])
+    assert found == pytest.approx(expected, rel=1e-4)

@@ -88,3 +88,9 @@ def test_calm_round_counts(zoo: ModuleType, monkeypatch: pytest.MonkeyPatch) -> 
     elapsed = iter([9.0] * 5 + [3.0, 50.0, 2.0, 3.0, 4.0] + [8.0] * 5)
     monkeypatch.setattr(zoo, "_elapsed_ms", lambda call: next(elapsed))
     assert zoo.call_ms(lambda: None) == 3.0
+
+
+def test_faster_measurement_of_one_network_counts(zoo: ModuleType) -> None:
+    assert zoo.faster(None, ROW) == ROW
+    assert zoo.faster({**ROW, "ms": 9.0}, ROW)["ms"] == 9.0
+    assert zoo.faster({**ROW, "ms": 9.0, "gmacs": 1.0}, ROW) == ROW

@@ -139,6 +139,6 @@ def to_rgb(image: Any) -> Any:
     if channels == 3:
         return image
     if channels == 1:
-        return keras.layers.Concatenate(name="greyto_rgb")([image, image, image])
+        return keras.layers.Concatenate(name="grey_to_rgb")([image, image, image])
     mean = keras.initializers.Constant(np.full((1, 1, channels, 3), 1 / channels))
-    return keras.layers.Conv2D(3, 1, use_bias=False, kernel_initializer=mean, name="projectto_rgb")(image)
+    return keras.layers.Conv2D(3, 1, use_bias=False, kernel_initializer=mean, name="project_to_rgb")(image)

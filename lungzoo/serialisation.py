@@ -15,6 +15,7 @@ from types import ModuleType
 # Every module that registers something which a saved model can hold.
 MODULES = (
     "lungzoo.decoders.layers.attention",
+    "lungzoo.decoders.layers.growing",
     "lungzoo.decoders.layers.resampling",
     "lungzoo.metrics.streaming",
     "lungzoo.models.layers",

@@ -40,6 +40,13 @@ def conv_unit(
         kernel_initializer="he_normal",
         name=f"{name}_conv{number}",
     )(x)
+    return norm_relu(x, style, name, number)
+
+
+def norm_relu(x: Any, style: DecoderStyle, name: str, number: int = 0) -> Any:
+    """Normalisation and ReLU after a convolution."""
+    from keras import layers
+
     x = normalise(x, style, f"{name}_norm{number}")
     return layers.Activation("relu", name=f"{name}_relu{number}")(x)
 
@@ -54,10 +61,17 @@ def separable_unit(x: Any, channels: int, style: DecoderStyle, name: str, *, num
     return conv_unit(x, channels, style, name, number=number, size=1)
 
 
-def conv_block(x: Any, channels: int, style: DecoderStyle, name: str, *, separable: bool = False) -> Any:
-    """Apply `style.convs` times 3×3 convolution, normalisation and ReLU, then attention; (None, H, W, channels)."""
+def conv_block(
+    x: Any, channels: int, style: DecoderStyle, name: str, *, separable: bool = False, convolved: bool = False
+) -> Any:
+    """Apply `style.convs` times 3×3 convolution, normalisation and ReLU, then attention; (None, H, W, channels).
+
+    With `convolved`, `x` is the result of the first convolution.
+    """
     unit = separable_unit if separable else conv_unit
-    for number in range(style.convs):
+    if convolved:
+        x = norm_relu(x, style, name)
+    for number in range(int(convolved), style.convs):
         x = unit(x, channels, style, name, number=number)
     return attend(x, style, name)
 

@@ -13,18 +13,28 @@ from lungzoo.decoders import DECODERS
 from lungzoo.decoders.blocks import conv_block, deepest, finish, upsample
 from lungzoo.decoders.contract import Decoded, DecoderSpec, DecoderStyle
 
+# At levels up to this one, features are so large and narrow that enlarging inside the convolution pays.
+_FUSED_LEVEL = 2
+
 
 def _unet(pyramid: dict[str, Any], style: DecoderStyle) -> Decoded:
     from keras import layers
+
+    from lungzoo.decoders.layers.growing import GrowingConv2D
 
     depth = deepest(pyramid)
     x, auxiliary = pyramid[f"P{depth}"], {}
     for step, number in enumerate(reversed(range(depth))):
         name = f"decoder_P{number}"
-        x = upsample(x, style, name, channels=style.channels[step])
-        if f"P{number}" in pyramid:
-            x = layers.Concatenate(name=f"{name}_skip")([x, pyramid[f"P{number}"]])
-        x = conv_block(x, style.channels[step], style, name)
+        skips = [pyramid[level] for level in (f"P{number}",) if level in pyramid]
+        if style.upsampling == "nearest" and number <= _FUSED_LEVEL:
+            x = GrowingConv2D(style.channels[step], name=f"{name}_conv0")([x, *skips] if skips else x)
+            x = conv_block(x, style.channels[step], style, name, convolved=True)
+        else:
+            x = upsample(x, style, name, channels=style.channels[step])
+            if skips:
+                x = layers.Concatenate(name=f"{name}_skip")([x, *skips])
+            x = conv_block(x, style.channels[step], style, name)
         if 1 <= number <= 3:
             auxiliary[f"P{number}"] = x
     return finish(x, auxiliary, style)

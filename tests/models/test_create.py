@@ -46,7 +46,7 @@ def test_a_start_goes_shallower_but_not_deeper():
 
 
 def test_n_classes_need_a_new_head():
-    with pytest.raises(WeightsMismatch, match="classes = 1. Received: classes = 3. Set transfer.new_head = true"):
+    with pytest.raises(WeightsMismatch, match=r"classes = 1. Received: classes = 3. Set transfer.new_head = true"):
         lungzoo.create_model("unet_mobilenetv2", weights=f"lungzoo:{SHIPPED}", classes=3, **LIKE_SHIPPED)
     model = lungzoo.create_model(
         "unet_mobilenetv2", weights=f"lungzoo:{SHIPPED}", classes=3, new_head=True, **LIKE_SHIPPED

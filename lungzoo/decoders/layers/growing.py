@@ -13,8 +13,8 @@ class GrowingConv2D(keras.layers.Layer):
     """3×3 convolution, without bias, of [nearest-neighbour enlargement of the input by two, skip connection].
 
     Repeating pixels and then convolving them with 3×3 weights is one transposed convolution of stride 2 whose 4×4
-    kernel is the sum of the four shifted copies of the 3×3 one: 4 instead of 9 multiplications for each new pixel and pair of
-    channels, and no enlarged copy in memory. Weights and, up to rounding, values are those of UpSampling2D,
+    kernel is the sum of the four shifted copies of the 3×3 one: 4 instead of 9 multiplications for each new pixel and
+    pair of channels, and no enlarged copy in memory. Weights and, up to rounding, values are those of UpSampling2D,
     Concatenate and Conv2D. It pays where the input is large and narrow; at deep, wide levels it does not.
     """
 

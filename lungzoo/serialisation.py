@@ -19,6 +19,7 @@ MODULES = (
     "lungzoo.decoders.layers.resampling",
     "lungzoo.metrics.streaming",
     "lungzoo.models.layers",
+    "lungzoo.models.loss",
     "lungzoo.models.segmentation_layers",
     "lungzoo.models.volume_layers",
     "lungzoo.training.optim",

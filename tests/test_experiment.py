@@ -203,7 +203,8 @@ def test_a_run_starts_where_a_finished_one_ended(run, tiny, tracker):
     first = run(changed_many(tiny, train=SHORT))
     starts = {}
     for recipe in ("finetune", "staged", "gradual", "discriminative", "frozen", "linear_probe"):
-        record = run(changed_many(tiny, train=SHORT, transfer={"recipe": recipe, "weights": "run:first"}))
+        epochs = {"epochs": 4 if recipe == "gradual" else 2}
+        record = run(changed_many(tiny, train=epochs, transfer={"recipe": recipe, "weights": "run:first"}))
         assert record.status == "finished", record.reason
         starts[recipe] = record.environment["encoder_start_sha256"]
     assert len(set(starts.values())) == 1
@@ -259,3 +260,18 @@ def test_other_views_and_heads_train_through_the_same_path(run, tiny, phantom, s
 def test_losses_are_summed_by_weight(run, tiny):
     record = run(changed_many(tiny, train=SHORT | {"loss": {"dice": 1.0, "focal": {"weight": 0.5, "gamma": 3.0}}}))
     assert record.status == "finished", record.reason
+
+
+def test_weights_that_have_seen_the_test_patients_are_refused(run, tiny, phantom, tracker):
+    run(changed_many(tiny, train=SHORT))
+    file = {"recipe": "finetune", "weights": str(tracker.kept_weights / "weights.npz")}
+    check_experiment(changed_many(tiny, transfer=file), phantom)
+    with pytest.raises(ConfigError, match=r"were trained on \d of the \d test patients, such as .*split_seed = 0"):
+        check_experiment(changed_many(tiny, transfer=file, data={"split_seed": 1}), phantom)
+
+
+def test_more_stages_than_epochs_are_refused(tiny, phantom):
+    with pytest.raises(ConfigError, match=r"has 4 stages, so train.epochs must be at least 4. Received: 3"):
+        check_experiment(
+            changed_many(tiny, transfer={"recipe": "gradual", "weights": "run:any"}, train={"epochs": 3}), phantom
+        )

@@ -9,7 +9,6 @@ from lungzoo.config import Attention, ModelConfig, Normalisation, TrainConfig, T
 from lungzoo.encoders import ENCODERS
 from lungzoo.encoders.contract import build_encoder
 from lungzoo.errors import ConfigError
-from lungzoo.losses.combine import make_loss
 from lungzoo.models.fetching import fetching
 from lungzoo.models.starts import build_started, check_start
 from lungzoo.models.zoo import MODELS
@@ -98,13 +97,16 @@ def create_loss(loss: str | Mapping[str, Any]) -> Any:
         loss: a name, or several by weight: {"dice": 1.0, "focal": {"weight": 0.5, "gamma": 3.0}}.
 
     Returns:
-        A function (y_true, y_pred) -> scalar; y_pred are logits (B, H, W, C), y_true is in {0, 1} of that shape.
+        A `keras.losses.Loss`, saved with a compiled model; y_pred are logits (B, H, W, C),
+        y_true is in {0, 1} of that shape.
 
     Raises:
         UnknownNameError, ConfigError: no such loss or option.
     """
-    value = loss if isinstance(loss, str) else dict(loss)
-    return make_loss(parse(TrainConfig, {"loss": value}, "create_loss").loss)
+    from lungzoo.models.loss import CombinedLoss
+
+    terms = parse(TrainConfig, {"loss": loss if isinstance(loss, str) else dict(loss)}, "create_loss").loss
+    return CombinedLoss([term.model_dump(mode="json") for term in terms])
 
 
 def create_encoder(

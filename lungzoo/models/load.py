@@ -92,13 +92,13 @@ def find_start(encoder: str, options: Mapping[str, Option], depth: int, start: s
     Returns:
         The manifest; of several the newest, then the shallowest that is deep enough. None where there is none.
     """
-    wanted = _all_options(encoder, options)
+    wanted = all_options(encoder, options)
     found = [
         manifest
         for name, manifest in _starts()
         if name == encoder
         and manifest.start == start
-        and _all_options(encoder, dict(manifest.model.encoder_options)) == wanted
+        and all_options(encoder, dict(manifest.model.encoder_options)) == wanted
         and manifest.model.encoder_depth >= depth
     ]
     found.sort(key=lambda manifest: manifest.model.encoder_depth)
@@ -121,7 +121,8 @@ def _starts() -> Iterator[tuple[str, WeightsManifest]]:
             yield MODELS.get(manifest.model.name).encoder, manifest
 
 
-def _all_options(encoder: str, options: Mapping[str, Option]) -> dict[str, Option]:
+def all_options(encoder: str, options: Mapping[str, Option]) -> dict[str, Option]:
+    """Return an encoder's options, those left out with their defaults."""
     return {**(ENCODERS.get(encoder).options if encoder in ENCODERS else {}), **options}
 
 

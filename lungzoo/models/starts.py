@@ -9,14 +9,22 @@ from typing import Any
 from lungzoo.config import ModelConfig, TransferConfig
 from lungzoo.errors import ConfigError, WeightsMismatch
 from lungzoo.models.assemble import build_model
-from lungzoo.models.load import find_start, load_into, resolve
+from lungzoo.models.load import all_options, find_start, load_into, published_starts, resolve
 from lungzoo.models.transfer import RECIPES
 from lungzoo.models.zoo import MODELS
 from lungzoo.weights import hub
 from lungzoo.weights.manifest import WeightsManifest
 
 # Settings that must agree before one model's weights can be another's; the heads' are apart.
-_BODY = ("name", "encoder_options", "encoder_depth", "decoder_convs", "decoder_norm", "decoder_attention")
+_BODY = (
+    "name",
+    "encoder_options",
+    "encoder_depth",
+    "decoder_convs",
+    "decoder_norm",
+    "decoder_attention",
+    "decoder_upsampling",
+)
 _HEADS = ("classes", "labels")
 
 
@@ -45,9 +53,20 @@ def check_start(config: ModelConfig, transfer: TransferConfig) -> None:
     config = effective_model(config, transfer)
     manifest = None if transfer.starts_from == "run" else _manifest(config, transfer)
     pretrained = transfer.starts_from == "encoder" and manifest is None
-    MODELS.get(config.name).check(config, transfer.weights if pretrained else None)
+    spec = MODELS.get(config.name)
+    if pretrained and transfer.weights in published_starts().get(spec.encoder, ()):
+        raise ConfigError(
+            f"The published '{transfer.weights}' weights of encoder '{spec.encoder}' are those of other options or "
+            "less depth. See what they are of: lungzoo weights list"
+        )
+    spec.check(config, transfer.weights if pretrained else None)
     if manifest and transfer.starts_from != "encoder":
         _check_fits(manifest, config, transfer)
+
+
+def start_manifest(config: ModelConfig, transfer: TransferConfig) -> WeightsManifest | None:
+    """Return what is known of the weights that a transfer starts from; None for a run's, Keras's or none."""
+    return None if transfer.starts_from == "run" else _manifest(effective_model(config, transfer), transfer)
 
 
 def build_started(config: ModelConfig, transfer: TransferConfig, run_folder: Callable[[str], Path]) -> Any:
@@ -101,7 +120,7 @@ def _check_fits(manifest: WeightsManifest, config: ModelConfig, transfer: Transf
         keys: tuple[str, ...] = ("encoder_options",) if same else ("name",)
     else:
         keys = _BODY if transfer.new_head else (*_BODY, *_HEADS)
-    wrong = [key for key in keys if getattr(theirs, key) != getattr(config, key)]
+    wrong = [key for key in keys if _value(theirs, key) != _value(config, key)]
     if wrong:
         has = ", ".join(f"{key} = {_shown(getattr(theirs, key))}" for key in wrong)
         wants = ", ".join(f"{key} = {_shown(getattr(config, key))}" for key in wrong)
@@ -109,6 +128,13 @@ def _check_fits(manifest: WeightsManifest, config: ModelConfig, transfer: Transf
         raise WeightsMismatch(
             f"The weights '{manifest.name}' are those of a model with {has}. Received: {wants}.{hint}"
         )
+
+
+def _value(config: ModelConfig, key: str) -> Any:
+    """A setting to compare; encoder options with their defaults filled in."""
+    if key != "encoder_options":
+        return getattr(config, key)
+    return all_options(MODELS.get(config.name).encoder, dict(config.encoder_options))
 
 
 def _shown(value: Any) -> Any:

@@ -25,11 +25,14 @@ class Stage:
         encoder_levels: how many of the encoder's levels train, counted from the deepest; None for all, 0 for none.
             What does not train is frozen, BatchNorm statistics included.
         decay: factor of the learning rate per encoder level: the deepest has `decay`, the next `decay`², …
+        calibrates: let BatchNorm statistics settle on training batches before the stage. Random weights with the
+            initial statistics would give features that vanish or explode with depth.
     """
 
     share: float
     encoder_levels: int | None = None
     decay: float = 1.0
+    calibrates: bool = False
 
 
 class Recipe(ABC):
@@ -121,8 +124,12 @@ class RandomFrozen(Frozen):
     """The control for `Frozen`: how much of its score is the decoder's own."""
 
     title = "Encoder random and frozen (control)"
-    about = "As frozen, with random features: what the decoder alone can learn."
+    about = "As frozen, with random features (BatchNorm calibrated): what the decoder alone can learn."
     start = "random"
+
+    def stages(self, depth: int, options: Mapping[str, Option]) -> tuple[Stage, ...]:
+        """One stage, encoder frozen after its statistics have settled."""
+        return (Stage(1.0, encoder_levels=0, calibrates=True),)
 
 
 class LinearProbe(Frozen):

@@ -42,7 +42,8 @@ class Watch(keras.callbacks.Callback):
         self.progress = progress
         self.best = best
         self._checkpoints = checkpoints
-        self._patience = patience
+        self.patience = patience
+        self.stage_start = 0
         self._observe = observe
         self._on_epoch = on_epoch
         self._save_again_at = 0.0
@@ -80,7 +81,7 @@ class Watch(keras.callbacks.Callback):
         progress.epoch = epoch + 1
         progress.seconds += seconds
         progress.history.append(metrics)
-        if progress.exhausted(self._patience):
+        if progress.exhausted(self.patience, self.stage_start):
             self.model.stop_training = True
         self._save_now_and_then()
         self._on_epoch(epoch, metrics)

@@ -34,9 +34,11 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
 
-    def exhausted(self, patience: int | None) -> bool:
-        """Tell whether `patience` epochs have passed since the best one."""
-        return patience is not None and self.epoch > 0 and self.epoch - 1 - self.best_epoch >= patience
+    def exhausted(self, patience: int | None, stage_start: int = 0) -> bool:
+        """Tell whether `patience` epochs of the stage have passed since the best one, or since the stage began."""
+        if patience is None or self.epoch <= stage_start:
+            return False
+        return self.epoch - 1 - max(self.best_epoch, stage_start - 1) >= patience
 
 
 class CheckpointFolder:

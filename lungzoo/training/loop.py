@@ -9,10 +9,13 @@ import numpy as np
 
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.pipeline import Pipeline
+from lungzoo.errors import ConfigError
 from lungzoo.events import Note, Observer
 from lungzoo.models.levels import apply_stage
 from lungzoo.models.transfer import Stage
 from lungzoo.training.checkpoint import CheckpointFolder, Progress, write_variables
+
+_CALIBRATION_BATCHES = 50
 
 
 def fit(
@@ -51,9 +54,13 @@ def fit(
     if saved:
         observe(Note(f"Continuing after epoch {progress.epoch} of {train.epochs}."))
     watch = Watch(progress, best, checkpoints, train.patience, observe, on_epoch)
-    for stage, start, end in _stage_epochs(stages, train.epochs):
-        if progress.epoch >= end or progress.exhausted(train.patience):
+    for stage, start, end in stage_epochs(stages, train.epochs):
+        # A plateau ends the run in the last stage only: in an earlier one, what is to come has not trained yet.
+        watch.patience, watch.stage_start = train.patience if end == train.epochs else None, start
+        if progress.epoch >= end or progress.exhausted(watch.patience, start):
             continue
+        if stage.calibrates and progress.epoch == start:
+            _calibrate(model, pipeline.training(rows["train"], config.augment, train.train_seed, start, end))
         _prepare_stage(model, stage, config, steps, end - start)
         if saved:
             # At the start of a stage only the model goes on; the optimiser is a new one.
@@ -71,8 +78,18 @@ def fit(
             shuffle=False,
             verbose=0,
         )
+    apply_stage(model, stages[-1])
     write_variables(model.weights, watch.best)
     return progress
+
+
+def _calibrate(model: Any, batches: Any) -> None:
+    """Let the encoder's BatchNorm statistics settle on training batches, without training anything."""
+    encoder = model.get_layer("encoder")
+    encoder.trainable = True
+    pad = model.get_layer("pad")
+    for image, _, _ in batches.take(_CALIBRATION_BATCHES).as_numpy_iterator():
+        encoder(pad(image), training=True)
 
 
 def set_batchnorm_momentum(model: Any, momentum: float) -> None:
@@ -108,9 +125,19 @@ def _prepare_stage(model: Any, stage: Stage, config: ExperimentConfig, steps_per
     model.optimizer.build(model.trainable_variables)
 
 
-def _stage_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int, int]]:
-    """Return (stage, first epoch, end epoch); every epoch belongs to one stage."""
+def stage_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int, int]]:
+    """Return (stage, first epoch, end epoch); every epoch belongs to one stage, and every stage has at least one.
+
+    Raises:
+        ConfigError: there are more stages than epochs.
+    """
+    count = len(stages)
+    if count > epochs:
+        raise ConfigError(f"The transfer recipe has {count} stages, so train.epochs must be at least {count}.")
     ends = np.round(np.cumsum([stage.share for stage in stages]) * epochs).astype(int)
     ends[-1] = epochs
+    for number in range(count):
+        ends[number] = max(ends[number], ends[number - 1] + 1 if number else 1)
+        ends[number] = min(ends[number], epochs - (count - 1 - number))
     starts = [0, *ends[:-1]]
     return [(stage, int(start), int(end)) for stage, start, end in zip(stages, starts, ends, strict=True)]

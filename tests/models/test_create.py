@@ -1,5 +1,6 @@
 """The public face: models by name, as a newcomer calls them."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -41,7 +42,7 @@ def test_a_start_goes_shallower_but_not_deeper():
     full = dict(zip((v.path for v in lungzoo.load(SHIPPED).weights), lungzoo.load(SHIPPED).get_weights(), strict=True))
     for variable in shallow.get_layer("encoder").weights:
         np.testing.assert_array_equal(full[variable.path], variable.numpy())
-    with pytest.raises(ConfigError, match="has no 'lidc' weights"):
+    with pytest.raises(ConfigError, match="weights of encoder 'mobilenetv2' are those of other options"):
         lungzoo.create_model("unet_mobilenetv2", weights="lidc", encoder_options={"alpha": 0.35}, encoder_depth=5)
 
 
@@ -80,6 +81,9 @@ def test_a_plain_keras_model_comes_back(tmp_path):
     history = model.fit(image, (image > 0.7).astype("float32"), epochs=2, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     model.save(tmp_path / "x.keras")
+    again = keras.models.load_model(tmp_path / "x.keras")
+    assert again.loss.get_config() == model.loss.get_config()
+    again.fit(image, (image > 0.7).astype("float32"), verbose=0)
     assert model.predict(image, verbose=0).shape == (4, 40, 56, 1)
 
 

@@ -44,7 +44,7 @@ def test_staged_trains_the_decoder_first():
 
 
 def test_random_frozen_never_trains_the_encoder():
-    assert plan("random_frozen") == (Stage(1.0, 0),)
+    assert plan("random_frozen") == (Stage(1.0, 0, calibrates=True),)
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ import pytest
 from lungzoo.config import ExperimentConfig, ModelConfig, TransferConfig
 from lungzoo.data.pipeline import Pipeline
 from lungzoo.data.split import select_rows, split_patients
-from lungzoo.errors import LungzooError
+from lungzoo.errors import ConfigError, LungzooError
 from lungzoo.events import ignore
 from lungzoo.metrics.streaming import CaseDice
 from lungzoo.models.assemble import build_model
 from lungzoo.models.transfer import RECIPES, Stage
 from lungzoo.training import callbacks
 from lungzoo.training.checkpoint import CheckpointFolder
-from lungzoo.training.loop import _stage_epochs, fit, set_batchnorm_momentum
+from lungzoo.training.loop import fit, set_batchnorm_momentum, stage_epochs
 from lungzoo.training.seeding import prepared
 
 
@@ -225,19 +225,48 @@ def test_a_stage_begins_with_a_fresh_optimiser_for_what_trains(tiny, phantom, tm
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(globals(), "build_model", remember)
-        train(changed(tiny, epochs=4), phantom, tmp_path, recipe="gradual", on_epoch=look(lambda: models[0]))
+        train(changed(tiny, epochs=5), phantom, tmp_path, recipe="gradual", on_epoch=look(lambda: models[0]))
     steps = seen[0][0]
     counts = [count for _, count in seen.values()]
     assert counts == sorted(counts)
     assert counts[0] < counts[-1] == len(models[0].trainable_variables)
-    # Three steps of unfreezing share two epochs, the last stage has the other two: its second epoch counts on.
-    assert [done for done, _ in seen.values()] == [steps, steps, steps, 2 * steps]
+    # Three stages of unfreezing have an epoch each, the last stage has the other two: its second epoch counts on.
+    assert [done for done, _ in seen.values()] == [steps, steps, steps, steps, 2 * steps]
 
 
 def test_every_epoch_belongs_to_one_stage():
     stages = (Stage(0.3, 0), Stage(0.7))
-    assert [(start, end) for _, start, end in _stage_epochs(stages, 10)] == [(0, 3), (3, 10)]
-    assert [(start, end) for _, start, end in _stage_epochs(stages, 1)] == [(0, 0), (0, 1)]
+    assert [(start, end) for _, start, end in stage_epochs(stages, 10)] == [(0, 3), (3, 10)]
+    assert [(start, end) for _, start, end in stage_epochs(stages, 2)] == [(0, 1), (1, 2)]
+    with pytest.raises(ConfigError, match=r"2 stages, so train.epochs must be at least 2"):
+        stage_epochs(stages, 1)
+    gradual = RECIPES.get("gradual").stages(4, {"unfreeze_share": 0.5})
+    assert [end for _, _, end in stage_epochs(gradual, 5)] == [1, 2, 3, 4, 5]
+
+
+def test_patience_ends_a_run_in_its_last_stage_only(tiny, phantom, tmp_path):
+    config = changed(tiny, epochs=9, patience=1, learning_rate=1e-9)
+    stages = (Stage(0.5, 0), Stage(0.5))
+    split = split_patients(phantom.cases, config.data, phantom.fingerprint)
+    rows = select_rows(phantom, split, config.data)
+    with prepared(config.train):
+        model = build_model(config.model)
+        pipeline = Pipeline(phantom, config.data, config.train.batch_size)
+        progress = fit(model, pipeline, rows, stages, config, CheckpointFolder(tmp_path), ignore, lambda *_: None)
+    first_of_last = stage_epochs(stages, 9)[1][1]
+    assert first_of_last < progress.epoch < 9
+
+
+def test_a_random_frozen_encoder_has_settled_statistics(tiny, phantom, tmp_path):
+    model, _, start = train(tiny, phantom, tmp_path, recipe="random_frozen")
+    names = [variable.path for variable in model.get_layer("encoder").weights]
+    moved = {
+        name
+        for name, before, after in zip(names, start, model.get_layer("encoder").get_weights(), strict=True)
+        if not np.array_equal(before, after)
+    }
+    assert moved
+    assert all("moving_" in name for name in moved)
 
 
 @pytest.mark.slow

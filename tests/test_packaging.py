@@ -121,7 +121,7 @@ def test_wheel_holds_nothing_else(wheel: Path) -> None:
     stem = f"lungzoo-{project_version()}.dist-info"
     assert {name.split("/")[0] for name in names} == {"lungzoo", stem}
     kinds = {Path(name).suffix for name in names if name.startswith("lungzoo/")}
-    assert kinds <= {".py", ".toml", ".npz", ".typed", ".html", ".css", ".j2", ".svg"}
+    assert kinds <= {".py", ".toml", ".npz", ".json", ".typed", ".html", ".css", ".j2", ".svg"}
     assert not [name for name in names if "test" in name.split("/")[1]]
 
 

@@ -60,7 +60,7 @@ def test_predict_applies_the_threshold_to_the_probability():
     class Batches:
         def as_numpy_iterator(self):
             image = np.array([0.2, 0.3, 0.31, 0.9], "float32").reshape(1, 2, 2, 1)
-            yield image, np.ones_like(image)
+            yield image, np.ones_like(image), np.full((1, 1), -1)
 
     found = predict(Model(), Batches(), threshold=0.3001)
     assert found.masks.ravel().tolist() == [False, False, True, True]

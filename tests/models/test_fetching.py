@@ -19,7 +19,7 @@ try:
 except WeightsUnavailable as error:
     print("unavailable:", error)
 else:
-    kernel = model.get_layer("encoder").get_layer("backbone").get_layer("Conv1").get_weights()[0]
+    kernel = model.get_layer("encoder").get_layer("Conv1").get_weights()[0]
     print("loaded:", float(abs(kernel).sum()))
 """
 

@@ -6,10 +6,12 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from urllib.error import URLError
 
 from lungzoo.errors import LungzooError, WeightsUnavailable
+from lungzoo.weights.hub import is_offline
 
 _TIMEOUT_S = 30.0
 
@@ -23,7 +25,8 @@ def fetching(encoder: str, weights: str | None) -> Iterator[None]:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT_S)
     try:
-        yield
+        with _no_downloads() if is_offline() else nullcontext():
+            yield
     except LungzooError:
         raise
     except (OSError, ValueError) as error:
@@ -39,6 +42,22 @@ def fetching(encoder: str, weights: str | None) -> Iterator[None]:
         raise WeightsUnavailable(_fetch_failure(encoder, weights, str(error))) from error
     finally:
         socket.setdefaulttimeout(before)
+
+
+@contextmanager
+def _no_downloads() -> Iterator[None]:
+    """Make Keras's downloads fail before they open a connection."""
+    from keras.src.utils import file_utils
+
+    def refuse(url: str, *arguments: object, **settings: object) -> None:
+        raise URLError("LUNGZOO_OFFLINE is set")
+
+    before = file_utils.urlretrieve
+    file_utils.urlretrieve = refuse
+    try:
+        yield
+    finally:
+        file_utils.urlretrieve = before
 
 
 def _fetch_failure(encoder: str, weights: str | None, message: str) -> str:

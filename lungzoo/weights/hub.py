@@ -109,7 +109,7 @@ def fetch(name: str, offline: bool | None = None) -> Path:
         raise WeightsUnavailable(
             f"The weights '{manifest.name}' have no address to fetch them from. Put {manifest.file} at {cached}."
         )
-    if _is_offline() if offline is None else offline:
+    if is_offline() if offline is None else offline:
         raise WeightsUnavailable(_offline_message(published, damage))
     from lungzoo.weights.download import download
 
@@ -141,5 +141,6 @@ def _is_address(hub: str) -> bool:
     return hub.startswith(("http://", "https://"))
 
 
-def _is_offline() -> bool:
+def is_offline() -> bool:
+    """Tell whether `LUNGZOO_OFFLINE` forbids connections."""
     return os.environ.get("LUNGZOO_OFFLINE", "").lower() not in ("", "0", "false", "no")

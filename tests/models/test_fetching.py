@@ -63,3 +63,17 @@ def test_a_programming_error_is_not_taken_for_missing_weights():
         raise TypeError("a bug")
     with pytest.raises(WeightsUnavailable), fetching("x", "imagenet"):
         raise OSError("truncated file")
+
+
+def test_offline_nothing_is_asked_of_the_network(tmp_path, monkeypatch):
+    import lungzoo
+
+    monkeypatch.setenv("LUNGZOO_OFFLINE", "1")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+
+    def forbidden(*arguments):
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr("socket.create_connection", forbidden)
+    with pytest.raises(WeightsUnavailable, match=r"could not be fetched \(LUNGZOO_OFFLINE is set\)"):
+        lungzoo.create_encoder("mobilenetv2", weights="imagenet", options={"alpha": 0.5}, depth=3)

@@ -6,7 +6,7 @@ VENV := .venv
 PYTHON ?= $(if $(VIRTUAL_ENV),python,$(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,$(SYSTEM_PYTHON)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format check test test-slow docs measure
+.PHONY: help setup format check test test-slow test-jax docs measure
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -34,6 +34,9 @@ test: ## The tests that take seconds
 
 test-slow: ## The tests that take minutes
 	$(PYTHON) -m pytest -m slow
+
+test-jax: ## The contract tests on the JAX backend, which take minutes
+	KERAS_BACKEND=jax $(PYTHON) -m pytest tests/encoders tests/decoders tests/losses tests/models/test_contract.py
 
 docs: ## Write docs/reference.md and docs/models.md from the code and docs/models.json
 	$(PYTHON) docs/build.py

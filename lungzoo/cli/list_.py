@@ -15,8 +15,10 @@ PATTERN = typer.Argument("*", help="Shell-style pattern, such as 'unet_*'.")
 @app.command()
 def models(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
     """Models: an encoder with a decoder."""
+    from lungzoo.models.load import published_starts
     from lungzoo.models.zoo import MODELS
 
+    starts = published_starts()
     rows = [
         {
             "name": name,
@@ -24,7 +26,7 @@ def models(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
             "decoder": spec.decoder,
             "provider": spec.provider,
             "dims": spec.dims,
-            "weights": list(spec.weights),
+            "weights": [*spec.weights, *starts.get(spec.encoder, ())],
             "description": spec.description,
         }
         for name, spec in MODELS.items()
@@ -40,11 +42,13 @@ def models(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
 def encoders(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
     """Encoders with their pretrained weights, options and papers."""
     from lungzoo.encoders import ENCODERS
+    from lungzoo.models.load import published_starts
 
+    starts = published_starts()
     rows = [
         {
             "name": name,
-            "weights": list(spec.weights),
+            "weights": [*spec.weights, *starts.get(name, ())],
             "options": dict(spec.options),
             "levels": list(spec.levels),
             "scaling": spec.scaling,

@@ -265,12 +265,14 @@ def decoders_section(rows: Rows) -> str:
             spec.title,
             f"`{name}`",
             *(cell for encoder in COMPARED for cell in cost(rows.get(names[encoder, name]))),
+            spec.widths,
+            ", ".join(f"`{setting}`" for setting in spec.ignores) or "–",
             spec.paper,
         ]
         for name, spec in DECODERS.items()
     ]
     text = f"Whole models on {' and '.join(ENCODERS.get(encoder).title for encoder in COMPARED)}."
-    return f"{text}\n\n{table(['decoder', 'name', *columns, 'paper'], body)}"
+    return f"{text}\n\n{table(['decoder', 'name', *columns, 'widths', 'has no use for', 'paper'], body)}"
 
 
 def volumes_section(rows: Rows) -> str:

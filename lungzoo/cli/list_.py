@@ -67,6 +67,7 @@ def decoders(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
 
     rows = [
         {"name": name, "channels": list(spec.channels), "description": f"{spec.title}; {spec.paper}"}
+        | {"widths": spec.widths, "ignores": list(spec.ignores)}
         for name, spec in DECODERS.items()
     ]
     _print(rows, pattern, as_json)

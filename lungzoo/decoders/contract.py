@@ -59,6 +59,7 @@ class DecoderSpec:
         widths: what `channels` are the widths of, in words.
         per_level: True where it takes one width per pyramid level, False where as many as `channels` has.
         min_depth: least number of pyramid levels that it makes sense with.
+        ignores: settings of `DecoderStyle` that it has no use for.
     """
 
     title: str
@@ -68,6 +69,7 @@ class DecoderSpec:
     widths: str
     per_level: bool = True
     min_depth: int = 2
+    ignores: tuple[str, ...] = ()
 
     def checked_channels(self, name: str, given: tuple[int, ...] | None, depth: int) -> tuple[int, ...]:
         """Return the widths for a depth, the decoder's own where none are given; raises ConfigError for too few."""

@@ -39,5 +39,6 @@ DECODERS.add(
         widths="two: linear layers, full resolution",
         per_level=False,
         min_depth=3,
+        ignores=("convs",),
     ),
 )

@@ -58,15 +58,18 @@ def test_the_default_unet_is_that_of_segmentation_models():
     assert skip.input[1] is pyramid["P4"]
 
 
-def test_the_linear_probe_has_no_weights_and_keeps_every_number():
+def test_the_linear_probe_is_a_linear_map_of_each_level():
     x = keras.Input((None, None, 2)), keras.Input((None, None, 1))
-    decoded = DECODERS.get("linear").build({"P1": x[0], "P2": x[1]}, DecoderStyle(()))
+    decoded = DECODERS.get("linear").build({"P1": x[0], "P2": x[1]}, DecoderStyle((2,)))
     model = keras.Model(x, decoded.features)
+    model.get_layer("decoder_P1_linear").kernel.assign(np.array([[[[1, 10], [2, 20]]]], "float32"))
+    model.get_layer("decoder_P2_linear").kernel.assign(np.array([[[[3, 4]]]], "float32"))
     fine, coarse = np.arange(8, dtype="float32").reshape(1, 2, 2, 2), np.full((1, 1, 1, 1), 9, "float32")
     features = np.asarray(model([fine, coarse]))
-    assert not model.weights
-    np.testing.assert_array_equal(features[0, ::2, ::2, :2], fine[0])
-    assert (features[..., 2] == 9).all()
+    assert len(model.weights) == 2
+    np.testing.assert_array_equal(features[0, ::2, ::2, 0], [[2, 8], [14, 20]])
+    np.testing.assert_array_equal(features[..., 1], 10 * features[..., 0])
+    assert (features[..., 2:] == [27, 36]).all()
 
 
 def test_lite_convolves_nothing_at_full_resolution():

@@ -12,7 +12,7 @@ from lungzoo.errors import ConfigError
 
 CHANNELS = 8
 ALL = (1, 2, 3, 4, 5)
-PROBE = "Linear probe"  # the one decoder that trains nothing
+PROBE = "Linear probe"  # the one decoder without levels of its own
 
 only_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="asks TensorFlow itself")
 
@@ -46,7 +46,6 @@ def model_of(spec, levels, **options):
 
 
 def trainable_of(spec, levels, **compile_options):
-    """Ends in a mask head, so that even the probe trains something."""
     pyramid, decoded = decode(spec, levels)
     logits = keras.layers.Conv2D(1, 1, dtype="float32", name="head")(decoded.features)
     model = keras.Model(pyramid, logits)
@@ -128,6 +127,15 @@ def test_options_add_their_layers_and_keep_the_resolution(spec, options, wanted)
     found = {type(layer).__name__ for layer in built.layers}
     assert found >= (wanted if spec.title != PROBE else wanted & {"SpatialDropout2D"})
     assert built(pyramid_of((1, 2, 3), 16, 24), training=True)["features"].shape[1:3] == (16, 24)
+
+
+@pytest.mark.parametrize("option", ["convs", "norm", "attention", "upsampling", "deep_supervision"])
+def test_every_option_does_something_or_is_said_to_do_nothing(spec, option):
+    other = {"convs": 2, "norm": "group", "attention": "scse", "upsampling": "bilinear", "deep_supervision": True}
+    built = [model_of(spec, (1, 2, 3), **chosen) for chosen in ({}, {option: other[option]})]
+    kinds = [[type(layer).__name__ for layer in model.layers] for model in built]
+    changed = kinds[0] != kinds[1] or built[0].output.keys() != built[1].output.keys()
+    assert changed != (option in spec.ignores)
 
 
 def test_the_last_layer_drops_channels_while_training(model):

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from lungzoo.checks import check_experiment, stages_of
 from lungzoo.config import ExperimentConfig, ModelConfig
 from lungzoo.data.pipeline import Pipeline, View
-from lungzoo.data.split import PARTS, Split, select_rows, split_patients
+from lungzoo.data.split import Split, select_rows, split_patients
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import (
-    ConfigError,
     LungzooError,
     StorageError,
     TrackingError,
@@ -27,10 +27,7 @@ from lungzoo.errors import (
 )
 from lungzoo.evaluation.score import count_groups, score_cases, summarise
 from lungzoo.events import Note, Observer, RunEnded, RunStarted, ignore
-from lungzoo.losses.combine import check_terms
-from lungzoo.models.load import resolve
-from lungzoo.models.starts import build_started, check_start, effective_model, start_manifest
-from lungzoo.models.transfer import RECIPES
+from lungzoo.models.starts import build_started, effective_model
 from lungzoo.models.zoo import MODELS
 from lungzoo.tracking.describe import describe_dataset, describe_split, weights_manifest
 from lungzoo.tracking.environment import describe_environment, peak_memory_mb
@@ -38,70 +35,7 @@ from lungzoo.tracking.record import RunRecord
 from lungzoo.tracking.tracker import Tracker
 from lungzoo.tracking.workspace import Workspace, exclusive
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
-from lungzoo.weights.manifest import WeightsManifest, write_manifest
-
-
-def check_settings(config: ExperimentConfig) -> None:
-    """Raise UnknownNameError or ConfigError for a model, transfer or loss that does not exist; loads no Keras."""
-    check_start(config.model, config.transfer)
-    stages = len(RECIPES.get(config.transfer.recipe).plan(config.transfer, config.model.encoder_depth))
-    if stages > config.train.epochs:
-        raise ConfigError(
-            f"{config.arm}: the transfer recipe has {stages} stages, so train.epochs must be at least {stages}. "
-            f"Received: {config.train.epochs}"
-        )
-    check_terms(config.train.loss)
-
-
-def check_experiment(config: ExperimentConfig, dataset: PreparedDataset) -> None:
-    """Refuse an experiment that cannot run on a dataset, before anything is started; loads no Keras.
-
-    Raises:
-        UnknownNameError, ConfigError: saying what is asked for and what there is.
-    """
-    check_settings(config)
-    if config.model.in_channels != 1:
-        raise ConfigError(
-            f"{config.arm}: the dataset '{dataset.name}' has 1 channel per slice. "
-            f"Received: model.in_channels = {config.model.in_channels}. Allowed: 1."
-        )
-    if config.model.classes != 1:
-        raise ConfigError(
-            f"{config.arm}: the dataset '{dataset.name}' has one class of mask, lesion. "
-            f"Received: model.classes = {config.model.classes}. Allowed: 1."
-        )
-    found = sorted(set(dataset.cases["label"]) - {""})
-    if unknown := [label for label in config.model.labels if label not in found]:
-        raise ConfigError(
-            f"{config.arm}: the dataset '{dataset.name}' has no case with the label '{unknown[0]}'. "
-            f"Allowed in model.labels: {', '.join(found) or 'none, it has no labels'}."
-        )
-    side = min(dataset.images.shape[1:])
-    for key, shift in (("augment.shift_px", config.augment.shift_px), ("score.shift_px", config.score.shift_px)):
-        if shift >= side:
-            raise ConfigError(f"{config.arm}: {key} must be smaller than the image side of {side}. Received: {shift}")
-    split = split_patients(dataset.cases, config.data, dataset.fingerprint)
-    check_leakage(start_manifest(config.model, config.transfer), split)
-    rows = select_rows(dataset, split, config.data)
-    areas, smallest = dataset.lesion_px(config.data.consensus_readers), config.score.min_lesion_px
-    for part in PARTS:
-        if not (areas[rows[part]] >= smallest).any():
-            raise ConfigError(
-                f"{config.arm}: the {part} split of '{dataset.name}' has no slice with a lesion of at least {smallest} "
-                "pixel(s). Lower score.min_lesion_px or data.consensus_readers, or use another data.split_seed."
-            )
-
-
-def check_leakage(manifest: WeightsManifest | None, split: Split) -> None:
-    """Refuse weights that have seen patients of the test split; raises ConfigError."""
-    if manifest is None or manifest.trained_on is None:
-        return
-    seen = {*manifest.trained_on.patients.train, *manifest.trained_on.patients.val}
-    if both := sorted(seen & set(split.test)):
-        raise ConfigError(
-            f"The weights '{manifest.name}' were trained on {len(both)} of the {len(split.test)} test patients, such "
-            f"as {both[0]}. Use the split they were trained with (data.split_seed = {manifest.trained_on.split_seed})."
-        )
+from lungzoo.weights.manifest import write_manifest
 
 
 def run_experiment(
@@ -132,7 +66,7 @@ def run_experiment(
         TrackingError: the run is over, but the store did not take it; its results wait in `runs` and are delivered
             by the next attempt.
     """
-    check_experiment(config, dataset)
+    config = check_experiment(config, dataset, tracker)
     fingerprint = config.fingerprint(dataset.fingerprint)
     workspace = Workspace(runs, fingerprint)
     with exclusive(workspace.path):
@@ -277,25 +211,20 @@ class _Run:
         view = View(config.model.in_slices, MODELS.get(config.model.name).dims == 3, config.model.labels)
         pipeline = Pipeline(self.dataset, config.data, config.train.batch_size, view)
         with prepared(config.train), tempfile.TemporaryDirectory() as scratch:
-            model = build_started(config.model, config.transfer, lambda run: self._run_folder(run, Path(scratch)))
+            model = build_started(config.model, config.transfer, lambda run: self.tracker.weights(run, Path(scratch)))
             start_digest = _digest(model.get_layer("encoder"))
             self._announce(model, pipeline)
             progress = fit(
                 model,
                 pipeline,
                 self.rows,
-                RECIPES.get(config.transfer.recipe).plan(config.transfer, config.model.encoder_depth),
+                stages_of(config),
                 config,
                 CheckpointFolder(self.workspace.checkpoints),
                 self.observe,
                 lambda epoch, metrics: self._log_epoch(run_id, epoch, metrics),
             )
             self._evaluate(model, pipeline, progress, start_digest)
-
-    def _run_folder(self, run_id: str, scratch: Path) -> Path:
-        folder = self.tracker.weights(run_id, scratch)
-        check_leakage(resolve(folder)[0], self.split)
-        return folder
 
     def _announce(self, model: Any, pipeline: Pipeline) -> None:
         steps = pipeline.steps_per_epoch(self.rows["train"])

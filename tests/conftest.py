@@ -14,9 +14,10 @@ from lungzoo.config import ExperimentConfig, PhantomConfig
 from lungzoo.data.readers.phantom import PhantomReader
 from lungzoo.data.store import PreparedDataset
 from lungzoo.data.writer import import_dataset
-from lungzoo.errors import TrackingError
+from lungzoo.errors import TrackingError, UsageError
 from lungzoo.schema import parse
 from lungzoo.tracking.record import RunRecord
+from lungzoo.weights.manifest import WeightsManifest, read_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -111,8 +112,16 @@ class ListTracker:
     def case_scores(self, fingerprint: str) -> pd.DataFrame:
         return self.scores[fingerprint]
 
+    def find_run(self, run: str) -> str:
+        """What `finish_run` was given first is "run-first"."""
+        if not "run-first".startswith(run) or not self.kept_weights.exists():
+            raise UsageError(f"No run '{run}'.")
+        return "run-first"
+
+    def weights_manifest(self, run_id: str) -> WeightsManifest:
+        return read_manifest(self.kept_weights / "manifest.json")
+
     def weights(self, run_id: str, folder: Path) -> Path:
-        """What `finish_run` was given first, as if `run_id` were that run."""
         return self.kept_weights
 
 

@@ -24,6 +24,7 @@ LAYERS = (
     ("cli",),
     ("suites", "search", "inference"),
     ("experiment",),
+    ("checks",),
     ("training",),
     ("models", "evaluation", "tracking"),
     ("data", "encoders", "decoders", "losses", "metrics", "weights"),

@@ -1,16 +1,28 @@
 """`run_experiment` from end to end, on a phantom and a tracker that keeps lists."""
 
+import hashlib
 import json
 
 import numpy as np
 import pytest
 
+from lungzoo.checks import check_experiment
 from lungzoo.config import ExperimentConfig, LossTerm
-from lungzoo.errors import BusyError, ConfigError, StorageError, TrackingError, UnknownNameError, WeightsUnavailable
+from lungzoo.errors import (
+    BusyError,
+    ConfigError,
+    StorageError,
+    TrackingError,
+    UnknownNameError,
+    UsageError,
+    WeightsMismatch,
+    WeightsUnavailable,
+)
 from lungzoo.events import Note, RunEnded, RunStarted
-from lungzoo.experiment import check_experiment, record_failure, run_experiment
+from lungzoo.experiment import record_failure, run_experiment
 from lungzoo.schema import parse
 from lungzoo.tracking.workspace import Workspace, exclusive
+from lungzoo.weights import hub
 
 
 def changed(config: ExperimentConfig, section: str, **settings) -> ExperimentConfig:
@@ -204,29 +216,51 @@ def test_a_run_starts_where_a_finished_one_ended(run, tiny, tracker):
     starts = {}
     for recipe in ("finetune", "staged", "gradual", "discriminative", "frozen", "linear_probe"):
         epochs = {"epochs": 4 if recipe == "gradual" else 2}
-        record = run(changed_many(tiny, train=epochs, transfer={"recipe": recipe, "weights": "run:first"}))
+        record = run(changed_many(tiny, train=epochs, transfer={"recipe": recipe, "weights": "run:run-first"}))
         assert record.status == "finished", record.reason
         starts[recipe] = record.environment["encoder_start_sha256"]
     assert len(set(starts.values())) == 1
     assert first.environment["encoder_start_sha256"] not in starts.values()
 
 
-def test_weights_of_another_model_fail_the_run_with_the_reason(run, tiny):
+@pytest.mark.parametrize(
+    ("weights", "model", "text"),
+    [
+        ("run:run-first", {"encoder_depth": 2}, r"encoder_depth = 3, .*Received: encoder_depth = 2"),
+        ("run:run-first", {"decoder_channels": [9, 8, 8]}, r"decoder_channels = \[8, 8, 8\]\. Received: .*\[9, 8, 8\]"),
+        ("run:run-first", {"in_slices": 3}, r"in_slices = 1\. Received: in_slices = 3"),
+        ("run:another", {}, "No run 'another'"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused_before_anything_starts(run, tiny, tracker, weights, model, text):
     run(changed_many(tiny, train=SHORT))
-    other = {"transfer": {"recipe": "finetune", "weights": "run:first"}, "model": {"encoder_depth": 2}}
-    record = run(changed_many(tiny, train=SHORT, **other))
-    assert record.status == "failed"
-    assert "are those of a model with encoder_depth = 3. Received: encoder_depth = 2" in record.reason
+    with pytest.raises(UsageError, match=text):
+        run(changed_many(tiny, train=SHORT, transfer={"recipe": "finetune", "weights": weights}, model=model))
+    assert len(tracker.records) == 1
 
 
-def test_a_weights_file_is_a_start_and_part_of_the_fingerprint(run, tiny, phantom, tracker):
+def test_what_training_starts_from_is_pinned_and_part_of_the_fingerprint(run, tiny, phantom, tracker):
     run(changed_many(tiny, train=SHORT))
     file = tracker.kept_weights / "weights.npz"
     config = changed_many(tiny, train=SHORT, transfer={"recipe": "finetune", "weights": str(file)})
-    before = config.fingerprint(phantom.fingerprint)
-    assert run(config).status == "finished"
-    file.write_bytes(file.read_bytes() + b"\0")
-    assert config.fingerprint(phantom.fingerprint) != before
+    record = run(config)
+    pinned = record.config["transfer"]["sha256"]
+    assert pinned == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert record.fingerprint != config.fingerprint(phantom.fingerprint)
+    by_run = changed_many(tiny, train=SHORT, transfer={"recipe": "finetune", "weights": "run:run-f"})
+    transfer = check_experiment(by_run, phantom, tracker).transfer
+    assert (transfer.weights, transfer.sha256) == ("run:run-first", pinned)
+    stale = changed_many(config, transfer={"sha256": "0" * 64})
+    with pytest.raises(WeightsMismatch, match=r"not those that transfer.sha256 names, 000000000000…. Received: sha256"):
+        check_experiment(stale, phantom)
+
+
+def test_published_weights_are_pinned_too(tiny, phantom):
+    published = {"name": "unet_mobilenetv2", "encoder_options": {"alpha": 0.35}, "encoder_depth": 4}
+    config = changed_many(tiny, model=published, transfer={"recipe": "finetune", "weights": "lidc"})
+    config = changed_many(config, model={"decoder_channels": [8] * 4})
+    manifest = hub.find("unet_mobilenetv2_035-lidc-v1")
+    assert check_experiment(config, phantom).transfer.sha256 == manifest.sha256
 
 
 def test_finished_weights_load_by_themselves(run, tiny, tracker):

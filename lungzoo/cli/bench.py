@@ -39,7 +39,7 @@ def run(
     config = load_suite(suite)
     experiments = expand(config)
     if dry_run:
-        _check(config, experiments, data)
+        _check(experiments, data)
         for experiment in experiments:
             typer.echo(f"{experiment.arm}, seed {experiment.train.train_seed}")
         typer.echo(f"{len(experiments)} run(s) on {_data_name(config, data)}; nothing was started.")
@@ -92,16 +92,17 @@ def report(
         print_table(table)
 
 
-def _check(config: SuiteConfig, experiments: list[ExperimentConfig], data: Path | None) -> None:
+def _check(experiments: list[ExperimentConfig], data: Path | None) -> None:
     """Check all that can be checked without training; against the dataset too where one is given."""
+    from lungzoo.checks import check_experiment, check_settings
     from lungzoo.data.store import PreparedDataset
-    from lungzoo.experiment import check_settings
-    from lungzoo.suites.grid import plan_suite
 
+    dataset = None if data is None else PreparedDataset(data)
     for experiment in experiments:
-        check_settings(experiment)
-    if data is not None:
-        plan_suite(config, experiments, PreparedDataset(data))
+        if dataset is None:
+            check_settings(experiment)
+        else:
+            check_experiment(experiment, dataset)
 
 
 def _data_name(config: SuiteConfig, data: Path | None) -> str:

@@ -38,27 +38,31 @@ def train(
     config = parse(ExperimentConfig, values, "lungzoo train")
     dataset = PreparedDataset(data)
 
-    from lungzoo.experiment import check_experiment
+    from lungzoo.checks import check_experiment, check_settings
     from lungzoo.suites.execute import run_one
     from lungzoo.suites.executors.local import LocalExecutor
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
-    check_experiment(config, dataset)
+    check_settings(config)  # before a tracking store is made
     tracker = MlflowTracker("train")
+    config = check_experiment(config, dataset, tracker)
     fingerprint = config.fingerprint(dataset.fingerprint)
     record = tracker.find([fingerprint]).get(fingerprint)
     if record is not None and record.status == "finished" and not fresh:
         typer.echo("This very run is finished already; --fresh runs it again.")
     else:
         with make_display() as display:
-            status = run_one(config, dataset, tracker=tracker, runs=runs, executor=LocalExecutor(), observe=display)
+            status = run_one(
+                config, dataset, tracker=tracker, runs=runs, executor=LocalExecutor(), observe=display, fresh=fresh
+            )
         if status != "finished":
             raise typer.Exit(1)
         record = tracker.find([fingerprint])[fingerprint]
     dice = record.metrics["dice"]
     typer.echo(
         f"Test Dice {dice['mean']:.3f} [{dice['low']:.3f}, {dice['high']:.3f}] on {dice['cases']} slices with a lesion "
-        f"of {dice['patients']} patients. Recorded in {tracker.uri}. Browse it with: lungzoo ui"
+        f"of {dice['patients']} patients.\nRecorded in {tracker.uri} as run:{tracker.run_id(fingerprint)}, which is "
+        "a start for others: --transfer run:ID-finetune. Browse it with: lungzoo ui"
     )
 
 

@@ -24,7 +24,8 @@ class View:
         slices: odd number of neighbouring slices of the volume, the case in the middle; beyond the volume's ends its
             first and last slices repeat.
         volume: the slices are the depth of a volume (3D), and all of them have masks; else they are channels (2.5D),
-            and the mask is the middle one's.
+            and the mask is the middle one's. A neighbour that readers dispute counts by their consensus, so as
+            lesion-free, in the mask of a volume.
         labels: names of the label classes.
     """
 

@@ -59,6 +59,12 @@ class ModelSpec(Protocol):
     def check(self, config: ModelConfig, weights: str | None) -> None:
         """Raise ConfigError for sizes, options or pretrained weights that this model does not have."""
 
+    def levels(self, config: ModelConfig) -> int:
+        """Return how many levels the encoder's pyramid has."""
+
+    def widths(self, config: ModelConfig) -> tuple[int, ...]:
+        """Return the widths of the decoder, its own where the config names none; raises ConfigError for too few."""
+
     def build(self, config: ModelConfig, weights: str | None) -> Parts:
         """Build both parts; `weights` is None or one of `self.weights`.
 

@@ -22,7 +22,7 @@ def encoder_groups(encoder: Any) -> list[list[Any]]:
 
 
 def apply_stage(model: Any, stage: Stage) -> dict[int, float]:
-    """Freeze and unfreeze the layers of a model's encoder as a stage says.
+    """Freeze and unfreeze the layers of a model's encoder as a stage says; frozen ones drop nothing either.
 
     Returns:
         Factor of the learning rate by `id` of the variable, for those whose factor is not 1.
@@ -34,9 +34,20 @@ def apply_stage(model: Any, stage: Stage) -> dict[int, float]:
         trains = stage.encoder_levels is None or number < stage.encoder_levels
         for layer in group:
             layer.trainable = trains
+            _drop(layer, trains)
             if stage.decay != 1:
                 factors |= {id(variable): stage.decay ** (number + 1) for variable in layer.trainable_variables}
     return factors
+
+
+def _drop(layer: Any, trains: bool) -> None:
+    """Let a layer drop its input only while it belongs to what trains; frozen features are the same in every step."""
+    import keras
+
+    if isinstance(layer, keras.layers.Dropout):
+        if not hasattr(layer, "own_rate"):
+            layer.own_rate = layer.rate
+        layer.rate = layer.own_rate if trains else 0.0
 
 
 def _needed(model: Any, level: str) -> list[Any]:

@@ -154,7 +154,7 @@ def _manifest_of(path: Path) -> Path:
     if not path.exists():
         raise UsageError(f"No weights at '{path}'. {_GIVE}")
     for candidate in candidates:
-        if candidate.is_file():
+        if candidate.is_file() and (path.suffix.lower() != ".npz" or read_manifest(candidate).file == path.name):
             return candidate
     looked = ", ".join(candidate.name for candidate in candidates)
     raise UsageError(f"'{path}' has no manifest{f' (looked for {looked})' if looked else ''}. {_GIVE}")

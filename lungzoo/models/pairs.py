@@ -50,7 +50,16 @@ class Pair:
                 f"Decoder '{self.decoder}' needs encoder_depth of at least {decoder.min_depth}. "
                 f"Received: {config.encoder_depth}"
             )
-        decoder.checked_channels(self.decoder, config.decoder_channels, config.encoder_depth)
+        self.widths(config)
+
+    def levels(self, config: ModelConfig) -> int:
+        """See `ModelSpec.levels`."""
+        return sum(int(level[1:]) <= config.encoder_depth for level in ENCODERS.get(self.encoder).levels)
+
+    def widths(self, config: ModelConfig) -> tuple[int, ...]:
+        """See `ModelSpec.widths`."""
+        decoder = DECODERS.get(self.decoder)
+        return decoder.checked_channels(self.decoder, config.decoder_channels, config.encoder_depth)
 
     def build(self, config: ModelConfig, weights: str | None) -> Parts:
         """See `ModelSpec.build`."""
@@ -58,7 +67,7 @@ class Pair:
         channels = config.in_channels * config.in_slices
         with fetching(self.encoder, weights):
             encoder = build_encoder(spec, channels, weights, dict(config.encoder_options), config.encoder_depth)
-        style = style_of(config, decoder.checked_channels(self.decoder, config.decoder_channels, config.encoder_depth))
+        style = style_of(config, self.widths(config))
 
         def decode(pyramid: dict[str, Any]) -> Decoded:
             return decoder.build(pyramid, style)

@@ -235,11 +235,17 @@ class LibraryModel:
                 )
         if config.decoder_dropout and not architecture.dropout:
             raise ConfigError(f"Model '{self._name}' has no decoder_dropout. Received: {config.decoder_dropout}")
-        self._channels(config)
+        self.widths(config)
         if weights is not None and weights not in self.weights:
             raise ConfigError(f"Model '{self._name}' has no '{weights}' weights. Allowed: {', '.join(self.weights)}.")
 
-    def _channels(self, config: ModelConfig) -> tuple[int, ...]:
+    def levels(self, config: ModelConfig) -> int:
+        """See `ModelSpec.levels`."""
+        architecture = ARCHITECTURES[self.decoder]
+        return len(architecture.skips) + bool(architecture.deepest)
+
+    def widths(self, config: ModelConfig) -> tuple[int, ...]:
+        """See `ModelSpec.widths`."""
         architecture = ARCHITECTURES[self.decoder]
         channels = architecture.channels if config.decoder_channels is None else config.decoder_channels
         needed = len(architecture.channels)
@@ -278,7 +284,7 @@ class LibraryModel:
         arguments = {
             "input_shape": (None, None, 3),
             "activation": "linear",
-            **architecture.arguments(config, self._channels(config)),
+            **architecture.arguments(config, self.widths(config)),
         }
         construct = getattr(library(), architecture.constructor)
         with fetching(self.encoder, weights), warnings.catch_warnings():

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lungzoo.config import ModelConfig, TransferConfig
-from lungzoo.errors import ConfigError, WeightsMismatch
+from lungzoo.errors import ConfigError, UnknownNameError, WeightsMismatch, did_you_mean
 from lungzoo.models.assemble import build_model
 from lungzoo.models.load import all_options, find_start, load_into, published_starts, resolve
-from lungzoo.models.transfer import RECIPES
+from lungzoo.models.transfer import RECIPES, Recipe
 from lungzoo.models.zoo import MODELS
 from lungzoo.weights import hub
 from lungzoo.weights.manifest import WeightsManifest
@@ -20,12 +20,15 @@ _BODY = (
     "name",
     "encoder_options",
     "encoder_depth",
+    "decoder_channels",
     "decoder_convs",
     "decoder_norm",
     "decoder_attention",
     "decoder_upsampling",
+    "in_channels",
 )
-_HEADS = ("classes", "labels")
+_BODY_2D = (*_BODY, "in_slices")  # a 3D model of another patch may have the same weights
+_HEADS = ("classes", "labels", "deep_supervision")
 
 
 def effective_model(config: ModelConfig, transfer: TransferConfig) -> ModelConfig:
@@ -47,11 +50,27 @@ def effective_model(config: ModelConfig, transfer: TransferConfig) -> ModelConfi
     )
 
 
-def check_start(config: ModelConfig, transfer: TransferConfig) -> None:
-    """Raise UsageError for a model, a recipe or a start that cannot be had; loads no Keras, fetches nothing."""
-    RECIPES.get(transfer.recipe).check(transfer)
+def check_start(
+    config: ModelConfig, transfer: TransferConfig, of_run: Callable[[str], WeightsManifest] | None = None
+) -> WeightsManifest | None:
+    """Check a model, a recipe and a start; loads no Keras, fetches nothing.
+
+    Args:
+        config: which model, with its sizes.
+        transfer: where its weights come from.
+        of_run: function from the id of a finished run to the manifest of its weights; without it "run:…" is not looked
+            at.
+
+    Returns:
+        What is known of the weights that training starts from; None for Keras's own or none.
+
+    Raises:
+        UsageError: they cannot be had.
+        WeightsMismatch: they are another architecture's, or have changed since they were pinned.
+    """
+    _recipe(transfer).check(transfer)
     config = effective_model(config, transfer)
-    manifest = None if transfer.starts_from == "run" else _manifest(config, transfer)
+    manifest = _manifest(config, transfer, of_run)
     pretrained = transfer.starts_from == "encoder" and manifest is None
     spec = MODELS.get(config.name)
     if pretrained and transfer.weights in published_starts().get(spec.encoder, ()):
@@ -62,11 +81,22 @@ def check_start(config: ModelConfig, transfer: TransferConfig) -> None:
     spec.check(config, transfer.weights if pretrained else None)
     if manifest and transfer.starts_from != "encoder":
         _check_fits(manifest, config, transfer)
+    if transfer.sha256 is not None and (manifest is None or manifest.sha256 != transfer.sha256):
+        found = f"sha256 {manifest.sha256[:12]}…" if manifest else "no file of lungzoo's"
+        raise WeightsMismatch(
+            f"The weights '{transfer.weights}' are not those that transfer.sha256 names, {transfer.sha256[:12]}…. "
+            f"Received: {found}. Remove transfer.sha256 to take them all the same."
+        )
+    return manifest
 
 
-def start_manifest(config: ModelConfig, transfer: TransferConfig) -> WeightsManifest | None:
-    """Return what is known of the weights that a transfer starts from; None for a run's, Keras's or none."""
-    return None if transfer.starts_from == "run" else _manifest(effective_model(config, transfer), transfer)
+def _recipe(transfer: TransferConfig) -> Recipe:
+    try:
+        return RECIPES.get(transfer.recipe)
+    except UnknownNameError as error:
+        if did_you_mean(transfer.recipe, RECIPES.names()):
+            raise
+        raise ConfigError(f"{error} A start is written with its recipe: '{transfer.slug}-finetune'.") from None
 
 
 def build_started(config: ModelConfig, transfer: TransferConfig, run_folder: Callable[[str], Path]) -> Any:
@@ -87,7 +117,7 @@ def build_started(config: ModelConfig, transfer: TransferConfig, run_folder: Cal
         _check_fits(resolve(folder)[0], config, transfer)
         source = str(folder)
     elif transfer.starts_from == "encoder":
-        manifest = _manifest(config, transfer)
+        manifest = _manifest(config, transfer, None)
         if manifest is None:
             return build_model(config, source)
         source = hub.PREFIX + manifest.name
@@ -101,11 +131,15 @@ def _encoder_only(transfer: TransferConfig) -> bool:
     return transfer.starts_from == "encoder" or RECIPES.get(transfer.recipe).decoder is not None
 
 
-def _manifest(config: ModelConfig, transfer: TransferConfig) -> WeightsManifest | None:
-    """Return the manifest of published weights or of a weights file; None where Keras or nobody has the weights."""
+def _manifest(
+    config: ModelConfig, transfer: TransferConfig, of_run: Callable[[str], WeightsManifest] | None
+) -> WeightsManifest | None:
+    """Return the manifest of the weights; None where Keras or nobody has them, or nobody can tell."""
     weights = transfer.weights
     if weights is None:
         return None
+    if transfer.starts_from == "run":
+        return of_run(weights.removeprefix("run:")) if of_run else None
     if transfer.starts_from == "file":
         return resolve(Path(weights))[0]
     if transfer.starts_from == "lungzoo":
@@ -119,11 +153,12 @@ def _check_fits(manifest: WeightsManifest, config: ModelConfig, transfer: Transf
         same = MODELS.get(theirs.name).encoder == MODELS.get(config.name).encoder
         keys: tuple[str, ...] = ("encoder_options",) if same else ("name",)
     else:
-        keys = _BODY if transfer.new_head else (*_BODY, *_HEADS)
+        body = _BODY_2D if MODELS.get(config.name).dims == 2 else _BODY
+        keys = body if transfer.new_head else (*body, *_HEADS)
     wrong = [key for key in keys if _value(theirs, key) != _value(config, key)]
     if wrong:
-        has = ", ".join(f"{key} = {_shown(getattr(theirs, key))}" for key in wrong)
-        wants = ", ".join(f"{key} = {_shown(getattr(config, key))}" for key in wrong)
+        has = ", ".join(f"{key} = {_shown(_value(theirs, key))}" for key in wrong)
+        wants = ", ".join(f"{key} = {_shown(_value(config, key))}" for key in wrong)
         hint = " Set transfer.new_head = true to start the heads anew." if set(wrong) <= set(_HEADS) else ""
         raise WeightsMismatch(
             f"The weights '{manifest.name}' are those of a model with {has}. Received: {wants}.{hint}"
@@ -131,11 +166,13 @@ def _check_fits(manifest: WeightsManifest, config: ModelConfig, transfer: Transf
 
 
 def _value(config: ModelConfig, key: str) -> Any:
-    """A setting to compare; encoder options with their defaults filled in."""
+    """A setting to compare; those left out have their defaults."""
+    if key == "decoder_channels":
+        return MODELS.get(config.name).widths(config)
     if key != "encoder_options":
         return getattr(config, key)
     return all_options(MODELS.get(config.name).encoder, dict(config.encoder_options))
 
 
 def _shown(value: Any) -> Any:
-    return dict(value) if isinstance(value, tuple) and value and isinstance(value[0], tuple) else value
+    return list(value) if isinstance(value, tuple) else value

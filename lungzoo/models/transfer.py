@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from lungzoo.config import TransferConfig
 from lungzoo.errors import ConfigError, did_you_mean
 from lungzoo.registry import Registry
@@ -60,7 +62,10 @@ class Recipe(ABC):
         """Raise ConfigError unless weights and options fit the recipe."""
         name = transfer.recipe
         if self.start == "pretrained" and transfer.weights is None:
-            raise ConfigError(f"Transfer recipe '{name}' needs pretrained weights. Write 'imagenet-{name}'.")
+            raise ConfigError(
+                f"Transfer recipe '{name}' needs pretrained weights, written before it, such as "
+                f"'imagenet-{name}'. See which the encoder has: lungzoo list encoders"
+            )
         if self.start == "random" and transfer.weights is not None:
             raise ConfigError(
                 f"Transfer recipe '{name}' starts from random weights. Received: weights "
@@ -81,6 +86,26 @@ class Recipe(ABC):
     def plan(self, transfer: TransferConfig, depth: int) -> tuple[Stage, ...]:
         """Return the stages of a transfer."""
         return self.stages(depth, {**self.options, **dict(transfer.options)})
+
+
+def schedule(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int, int]]:
+    """Return (stage, first epoch, end epoch); every epoch belongs to one stage, and every stage has at least one.
+
+    Raises:
+        ConfigError: there are more stages than epochs.
+    """
+    count = len(stages)
+    if count > epochs:
+        raise ConfigError(
+            f"The transfer recipe has {count} stages, so train.epochs must be at least {count}. Received: {epochs}"
+        )
+    ends = np.round(np.cumsum([stage.share for stage in stages]) * epochs).astype(int)
+    ends[-1] = epochs
+    for number in range(count):
+        ends[number] = max(ends[number], ends[number - 1] + 1 if number else 1)
+        ends[number] = min(ends[number], epochs - (count - 1 - number))
+    starts = [0, *ends[:-1]]
+    return [(stage, int(start), int(end)) for stage, start, end in zip(stages, starts, ends, strict=True)]
 
 
 RECIPES: Registry[Recipe] = Registry("recipe", "lungzoo.models.transfer", see="lungzoo list recipes")

@@ -85,7 +85,11 @@ class VolumeModel:
                 raise ConfigError(
                     f"Model '{self.name}' has no {key} = {value}. Allowed: {', '.join(map(str, allowed))}."
                 )
-        self._channels(config, options)
+        self.widths(config)
+
+    def levels(self, config: ModelConfig) -> int:
+        """See `ModelSpec.levels`; P0, at full resolution, is one."""
+        return config.encoder_depth + 1
 
     def _options(self, config: ModelConfig) -> Options:
         spec = EncoderSpec(
@@ -101,8 +105,9 @@ class VolumeModel:
         )
         return dict(spec.checked_options(dict(config.encoder_options)))
 
-    def _channels(self, config: ModelConfig, options: Options) -> tuple[int, ...]:
-        depth = config.encoder_depth
+    def widths(self, config: ModelConfig) -> tuple[int, ...]:
+        """See `ModelSpec.widths`."""
+        depth, options = config.encoder_depth, self._options(config)
         if config.decoder_channels is None:
             return tuple(self.channels(number, options) for number in reversed(range(depth)))
         if len(config.decoder_channels) < depth:
@@ -118,7 +123,7 @@ class VolumeModel:
 
         options = self._options(config)
         strides = level_strides(config.in_slices, config.encoder_depth)
-        style = style_of(config, self._channels(config, options))
+        style = style_of(config, self.widths(config))
         image = keras.Input((None, None, None, config.in_channels), name="image")
         encoder = keras.Model(image, self.pyramid(image, strides, config.in_slices, options), name="encoder")
 

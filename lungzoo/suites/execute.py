@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lungzoo.checks import check_experiment
 from lungzoo.config import ExperimentConfig, SuiteConfig
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import TrackingError, storage_error
@@ -49,7 +49,7 @@ def run_suite(
         BusyError: another process runs a suite in `runs`.
         TrackingError: the store stopped answering; results wait in `runs`.
     """
-    experiments = expand(suite)
+    experiments = [check_experiment(experiment, dataset, tracker) for experiment in expand(suite)]
     plan = plan_suite(suite, experiments, dataset)
     with exclusive(runs):
         done = {} if fresh else tracker.find([run.fingerprint for run in plan.runs])
@@ -60,9 +60,8 @@ def run_suite(
         observe(SuiteStarted(plan.title, tuple(planned.arm for planned, _ in ahead), len(finished)))
         suite_id = tracker.open_suite(plan, fresh)
         try:
-            for planned, experiment in ahead:
-                go = partial(
-                    run_one,
+            for _, experiment in ahead:
+                run_one(
                     experiment,
                     dataset,
                     tracker=tracker,
@@ -70,13 +69,8 @@ def run_suite(
                     executor=executor,
                     observe=observe,
                     suite_id=suite_id,
+                    fresh=fresh,
                 )
-                if fresh:
-                    workspace = Workspace(runs, planned.fingerprint)
-                    if workspace.outbox.is_dir():
-                        go()  # delivers what an earlier attempt could not
-                    shutil.rmtree(workspace.checkpoints, ignore_errors=True)
-                go()
             table = build_table(plan, tracker)
         except BaseException:
             with suppress(TrackingError):  # the first error is the one to tell
@@ -95,13 +89,32 @@ def run_one(
     executor: Executor,
     observe: Observer,
     suite_id: str | None = None,
+    fresh: bool = False,
 ) -> str:
     """Have an executor carry out one experiment; a process that dies leaves a failed record.
+
+    Args:
+        experiment: as `check_experiment` returned it.
+        dataset, tracker, runs, executor, observe: see `run_suite`.
+        suite_id: parent run, if the run belongs to a suite.
+        fresh: start from the first epoch, whatever an earlier attempt left; results that wait are delivered first.
 
     Returns:
         What became of the run: "finished", "skipped" or "failed".
     """
     workspace = Workspace(runs, experiment.fingerprint(dataset.fingerprint))
+    if fresh:
+        if workspace.outbox.is_dir():
+            run_one(
+                experiment,
+                dataset,
+                tracker=tracker,
+                runs=runs,
+                executor=executor,
+                observe=observe,
+                suite_id=suite_id,
+            )
+        shutil.rmtree(workspace.checkpoints, ignore_errors=True)
     job = Job(
         config=experiment.model_dump(mode="json"),
         dataset=str(dataset.path.resolve()),

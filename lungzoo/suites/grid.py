@@ -6,7 +6,6 @@ from lungzoo.config import ArmsConfig, ExperimentConfig, SuiteConfig, TransferCo
 from lungzoo.content import find_content
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError
-from lungzoo.experiment import check_experiment
 from lungzoo.schema import parse, read_toml
 from lungzoo.tracking.describe import describe_dataset
 from lungzoo.tracking.record import PlannedRun, SuitePlan
@@ -48,13 +47,7 @@ def expand(suite: SuiteConfig) -> list[ExperimentConfig]:
 
 
 def plan_suite(suite: SuiteConfig, experiments: list[ExperimentConfig], dataset: PreparedDataset) -> SuitePlan:
-    """Check every experiment against the dataset and fix the plan; nothing has been started when this raises.
-
-    Raises:
-        UnknownNameError, ConfigError: the first arm that cannot run.
-    """
-    for experiment in experiments:
-        check_experiment(experiment, dataset)
+    """Return the plan of experiments that were checked against the dataset."""
     runs = tuple(
         PlannedRun(e.fingerprint(dataset.fingerprint), e.arm, e.train.train_seed, e.model_dump(mode="json"))
         for e in experiments

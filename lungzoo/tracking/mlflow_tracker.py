@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 
 from lungzoo.errors import TrackingError, UsageError, storage_error
 from lungzoo.tracking.record import RunRecord, SuitePlan
+from lungzoo.weights.manifest import WeightsManifest, read_manifest
 from mlflow import MlflowClient
 
 if TYPE_CHECKING:
@@ -222,17 +223,34 @@ class MlflowTracker:
     def _artifact(self, run: Run, name: str) -> Path:
         return Path(download_artifacts(run_id=run.info.run_id, artifact_path=name, tracking_uri=self.uri))
 
-    def weights(self, run_id: str, folder: Path) -> Path:
-        """See `Tracker.weights`."""
-        try:
-            self._client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise TrackingError(f"The tracking store {self.uri} does not answer: {_reason(error)}") from error
-            raise UsageError(f"No run '{run_id}' in {self.uri}. Copy its id from the MLflow UI: lungzoo ui") from None
+    def run_id(self, fingerprint: str) -> str:
+        """Return the id of the newest recorded run of a fingerprint."""
+        with _talking(self.uri):
+            return str(self._newest({fingerprint})[fingerprint].info.run_id)
+
+    def find_run(self, run: str) -> str:
+        """Return the whole id of the one run, of any experiment, whose id is or begins with `run`."""
+        with _talking(self.uri):
+            experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
+            condition = f"attributes.run_id LIKE '{run}%'"
+            found = self._client.search_runs(experiments, condition, max_results=2) if run.isalnum() else []
+        if len(found) == 1:
+            return str(found[0].info.run_id)
+        if found:
+            raise UsageError(f"More than one run in {self.uri} begins with '{run}'. Give more of its id.")
+        raise UsageError(f"No run '{run}' in {self.uri}. `lungzoo train` prints it, and lungzoo ui shows it.")
+
+    def weights_manifest(self, run_id: str) -> WeightsManifest:
+        """See `Tracker.weights_manifest`."""
         with _talking(self.uri):
             if not self._client.list_artifacts(run_id, "weights"):
-                raise UsageError(f"The run '{run_id}' has no weights: it is not finished.")
+                raise UsageError(f"The run '{run_id}' has no weights: it is not finished, or is that of a whole suite.")
+            path = download_artifacts(run_id=run_id, artifact_path="weights/manifest.json", tracking_uri=self.uri)
+        return read_manifest(Path(path))
+
+    def weights(self, run_id: str, folder: Path) -> Path:
+        """See `Tracker.weights`."""
+        with _talking(self.uri):
             return Path(
                 download_artifacts(run_id=run_id, artifact_path="weights", dst_path=str(folder), tracking_uri=self.uri)
             )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lungzoo.tracking.record import RunRecord, SuitePlan
+from lungzoo.weights.manifest import WeightsManifest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,9 +42,11 @@ class Tracker(Protocol):
     def case_scores(self, fingerprint: str) -> pd.DataFrame:
         """Return the per-case scores of a finished run."""
 
-    def weights(self, run_id: str, folder: Path) -> Path:
-        """Copy the weights and their manifest of a finished run into `folder`; returns where they lie.
+    def find_run(self, run: str) -> str:
+        """Return the whole id of the one run whose id is or begins with `run`; raises UsageError."""
 
-        Raises:
-            UsageError: there is no such run, or it has no weights.
-        """
+    def weights_manifest(self, run_id: str) -> WeightsManifest:
+        """Return what is known of the weights of a run; raises UsageError where it has none."""
+
+    def weights(self, run_id: str, folder: Path) -> Path:
+        """Copy the weights and their manifest of a finished run into `folder`; returns where they lie."""

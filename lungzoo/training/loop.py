@@ -9,10 +9,9 @@ import numpy as np
 
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.pipeline import Pipeline
-from lungzoo.errors import ConfigError
 from lungzoo.events import Note, Observer
 from lungzoo.models.levels import apply_stage
-from lungzoo.models.transfer import Stage
+from lungzoo.models.transfer import Stage, schedule
 from lungzoo.training.checkpoint import CheckpointFolder, Progress, write_variables
 
 _CALIBRATION_BATCHES = 50
@@ -54,7 +53,7 @@ def fit(
     if saved:
         observe(Note(f"Continuing after epoch {progress.epoch} of {train.epochs}."))
     watch = Watch(progress, best, checkpoints, train.patience, observe, on_epoch)
-    for stage, start, end in stage_epochs(stages, train.epochs):
+    for stage, start, end in schedule(stages, train.epochs):
         # A plateau ends the run in the last stage only: in an earlier one, what is to come has not trained yet.
         watch.patience, watch.stage_start = train.patience if end == train.epochs else None, start
         if progress.epoch >= end or progress.exhausted(watch.patience, start):
@@ -123,21 +122,3 @@ def _prepare_stage(model: Any, stage: Stage, config: ExperimentConfig, steps_per
     # Mixed precision wraps the optimiser; ours is the inner one.
     getattr(model.optimizer, "inner_optimizer", model.optimizer).build_with(model.trainable_variables, factors)
     model.optimizer.build(model.trainable_variables)
-
-
-def stage_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int, int]]:
-    """Return (stage, first epoch, end epoch); every epoch belongs to one stage, and every stage has at least one.
-
-    Raises:
-        ConfigError: there are more stages than epochs.
-    """
-    count = len(stages)
-    if count > epochs:
-        raise ConfigError(f"The transfer recipe has {count} stages, so train.epochs must be at least {count}.")
-    ends = np.round(np.cumsum([stage.share for stage in stages]) * epochs).astype(int)
-    ends[-1] = epochs
-    for number in range(count):
-        ends[number] = max(ends[number], ends[number - 1] + 1 if number else 1)
-        ends[number] = min(ends[number], epochs - (count - 1 - number))
-    starts = [0, *ends[:-1]]
-    return [(stage, int(start), int(end)) for stage, start, end in zip(stages, starts, ends, strict=True)]

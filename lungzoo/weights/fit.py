@@ -108,13 +108,10 @@ def _hints(
             ]
         return ["Use the encoder and encoder_options that the file's manifest names."]
     if rest:
-        return ["Build the model that the file's manifest describes, or take the encoder alone where that is the same."]
+        return ["Build the model that the file's manifest describes; lungzoo.load does."]
     hints = []
     if any(name.startswith(_STEM) for name in faulty):
-        hints.append(
-            "The file was made for another number of input channels: use the same in_channels and in_slices, or take "
-            "the encoder alone."
-        )
+        hints.append("The file was made for another number of input channels: use the same in_channels and in_slices.")
     for layer, things in (("head", "classes"), ("label", "labels")):
         bias = f"{layer}/bias"
         if bias in differing:

@@ -13,7 +13,7 @@ from lungzoo.config import ModelConfig
 from lungzoo.decoders import DECODERS
 from lungzoo.encoders import ENCODERS
 from lungzoo.models.assemble import build_model
-from lungzoo.models.levels import apply_stage
+from lungzoo.models.levels import apply_stage, encoder_groups
 from lungzoo.models.transfer import Stage
 from lungzoo.models.zoo import MODELS
 
@@ -46,6 +46,12 @@ def test_every_row_is_described_and_checks_its_defaults():
         assert spec.description, name
         depth = 4 if name == "unetr" else 5
         spec.check(ModelConfig(name=name, encoder_depth=depth, in_slices=5 if spec.dims == 3 else 1), None)
+
+
+def test_a_row_tells_its_levels_and_widths(model):
+    spec, config = MODELS.get(model.name), config_of(model.name)
+    assert spec.levels(config) == len(encoder_groups(model.get_layer("encoder")))
+    assert spec.widths(config) == config.decoder_channels[: len(spec.widths(config))]
 
 
 @pytest.mark.parametrize("sides", [(50, 70), (129, 65)])

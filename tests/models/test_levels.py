@@ -36,6 +36,24 @@ def test_the_last_group_holds_the_stem():
     assert names[2][:2] == ["P1_0_conv", "P1_0_norm"]
 
 
+def test_frozen_features_are_the_same_in_every_step():
+    """EfficientNet drops whole blocks while it trains; frozen it must not."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    encoder = (model := build_model(ModelConfig(name="unet_efficientnetb0", **SIZES))).get_layer("encoder")
+    picture = np.random.default_rng(0).random((8, 32, 32, 1), "float32")
+
+    def drops() -> bool:
+        calls = [np.asarray(encoder(picture, training=True)["P3"]) for _ in range(4)]
+        return not all(np.array_equal(calls[0], call) for call in calls[1:])
+
+    apply_stage(model, Stage(1.0, encoder_levels=0))
+    assert not drops()
+    apply_stage(model, Stage(1.0))
+    assert drops()
+
+
 @pytest.mark.parametrize("levels", [0, 1, 2, 3, None])
 def test_a_step_leaves_frozen_levels_bit_identical(model, levels):
     """BatchNorm statistics included, and what is not frozen moves."""

@@ -297,7 +297,9 @@ def test_own_unet_is_the_library_s(backbone):
 def test_every_row_builds_and_predicts(name):
     import keras
 
-    result = logits(build_model(config_of(name)), image(64, 64))
+    model = build_model(config_of(name))
+    assert MODELS.get(name).levels(config_of(name)) == len(model.get_layer("encoder").output)
+    result = logits(model, image(64, 64))
     keras.backend.clear_session()
     assert result.shape == (2, 64, 64, 1)
     assert np.isfinite(result).all()

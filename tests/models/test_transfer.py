@@ -54,7 +54,7 @@ def test_random_frozen_never_trains_the_encoder():
         ("imagenet-discriminative", {"decay": 0.0}, r"must be a number in \(0, 1\]. Received: 0.0"),
         ("imagenet-discriminative", {"decay": True}, r"must be a number in \(0, 1\]. Received: True"),
         ("imagenet-random_frozen", {}, "starts from random weights. Received: weights 'imagenet'"),
-        ("linear_probe", {}, "needs pretrained weights. Write 'imagenet-linear_probe'"),
+        ("linear_probe", {}, "needs pretrained weights, written before it, such as 'imagenet-linear_probe'"),
     ],
 )
 def test_what_does_not_fit_is_refused(text, options, message):

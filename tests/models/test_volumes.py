@@ -6,6 +6,7 @@ import pytest
 from lungzoo.config import ModelConfig
 from lungzoo.errors import ConfigError
 from lungzoo.models.assemble import build_model
+from lungzoo.models.levels import encoder_groups
 from lungzoo.models.unet3d import level_strides
 from lungzoo.models.zoo import MODELS
 
@@ -59,6 +60,12 @@ def test_positions_are_interpolated_linearly():
 @pytest.fixture(scope="module", params=TINY)
 def model(request):
     return build_model(config_of(request.param))
+
+
+def test_a_row_tells_its_levels_and_widths(model):
+    spec, config = MODELS.get(model.name), config_of(model.name)
+    assert spec.levels(config) == len(encoder_groups(model.get_layer("encoder")))
+    assert len(spec.widths(config)) == config.encoder_depth
 
 
 @pytest.mark.parametrize("sides", [(5, 32, 32), (5, 50, 70), (3, 33, 20), (8, 16, 16)])

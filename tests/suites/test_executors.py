@@ -47,12 +47,14 @@ def test_a_worker_that_cannot_open_its_dataset_says_so(tmp_path):
 
 
 def test_a_worker_ends_with_its_parent(tmp_path, monkeypatch):
+    """Also where it was born ignoring SIGINT, as the children of a shell's background jobs are."""
     with_worker(
         monkeypatch,
-        "import sys, threading, time\n"
-        "from lungzoo.suites.executors.worker import _leave_with_parent\n"
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "from lungzoo.suites.executors.worker import end_with_parent\n"
         "sys.stdin.readline()\n"
-        "threading.Thread(target=_leave_with_parent, daemon=True).start()\n"
+        "end_with_parent()\n"
         'print(\'{"event": "Note", "text": "ready"}\', flush=True)\n'
         "time.sleep(60)",
     )

@@ -3,9 +3,12 @@ import pytest
 from lungzoo.config import SuiteConfig
 from lungzoo.content import content_names
 from lungzoo.errors import ConfigError, UnknownNameError, UsageError
+from lungzoo.events import ignore
 from lungzoo.models.starts import check_start
 from lungzoo.schema import parse
-from lungzoo.suites.grid import expand, load_suite, plan_suite
+from lungzoo.suites.execute import run_suite
+from lungzoo.suites.executors.local import LocalExecutor
+from lungzoo.suites.grid import expand, load_suite
 
 ARMS = {"models": ["cnn_scratch", "unet_mobilenetv2"], "transfers": ["scratch"]}
 
@@ -68,7 +71,9 @@ def test_malformed_toml_names_the_line(tmp_path):
         load_suite(str(tmp_path / "bad.toml"))
 
 
-def test_a_plan_is_refused_whole_when_one_arm_cannot_run(phantom):
+def test_a_suite_is_refused_whole_when_one_arm_cannot_run(phantom, tracker, tmp_path):
     config = suite(arms=[ARMS, {"models": ["unet_resnet50"], "model": {"classes": 4}}])
+    runs = tmp_path / "runs"
     with pytest.raises(ConfigError, match=r"unet_resnet50 / scratch: the dataset 'phantom' has one class of mask"):
-        plan_suite(config, expand(config), phantom)
+        run_suite(config, phantom, tracker=tracker, runs=runs, executor=LocalExecutor(), observe=ignore)
+    assert not runs.exists()

@@ -5,6 +5,7 @@ import pytest
 from lungzoo.events import RunEnded
 from lungzoo.suites.execute import run_one
 from lungzoo.tracking.record import RunRecord
+from lungzoo.tracking.workspace import Workspace
 
 
 class Ends:
@@ -23,9 +24,9 @@ class Ends:
 def go(tiny, phantom, tracker, tmp_path):
     tracker.experiment, tracker.uri = "s", "none"
 
-    def run(executor) -> str:
+    def run(executor, fresh: bool = False) -> str:
         return run_one(
-            tiny, phantom, tracker=tracker, runs=tmp_path, executor=executor, observe=lambda event: None
+            tiny, phantom, tracker=tracker, runs=tmp_path, executor=executor, observe=lambda event: None, fresh=fresh
         )  # fmt: skip
 
     return run
@@ -42,3 +43,13 @@ def test_an_older_success_does_not_hide_a_failure(go, tracker, tiny, phantom):
     tracker.records[fingerprint] = RunRecord(fingerprint, tiny.arm, 0, "finished")
     assert go(Ends("the process was ended by SIGKILL.")) == "failed"
     assert tracker.records[fingerprint].reason == "the process was ended by SIGKILL."
+
+
+def test_a_fresh_run_forgets_the_checkpoints(go, tiny, phantom, tmp_path):
+    checkpoint = Workspace(tmp_path, tiny.fingerprint(phantom.fingerprint)).checkpoints / "epoch"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    go(Ends("the process was ended by SIGKILL."))
+    assert checkpoint.exists()
+    go(Ends("the process was ended by SIGKILL."), fresh=True)
+    assert not checkpoint.exists()

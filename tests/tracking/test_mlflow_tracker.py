@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from lungzoo.config import ExperimentConfig
-from lungzoo.errors import StorageError, TrackingError
+from lungzoo.errors import StorageError, TrackingError, UsageError
 from lungzoo.tracking.mlflow_tracker import MlflowTracker, default_uri
 from lungzoo.tracking.record import PlannedRun, RunRecord, SuitePlan
 
@@ -142,6 +142,21 @@ def test_a_killed_process_does_not_leave_its_run_running(tracker):
     client.set_tag(run_id, "lungzoo.pid", str(dead.pid))
     MlflowTracker("s", tracker.uri)
     assert client.get_run(run_id).info.status == "KILLED"
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id(tracker, outbox, tmp_path):
+    run_id = finish(tracker, outbox)
+    elsewhere = MlflowTracker("another", tracker.uri)
+    assert elsewhere.find_run(run_id) == elsewhere.find_run(run_id[:8]) == run_id == tracker.run_id("a" * 64)
+    for wrong in ("0" * 32, "", "x%"):
+        with pytest.raises(UsageError, match=f"No run '{wrong}' in sqlite"):
+            elsewhere.find_run(wrong)
+
+
+def test_a_run_without_weights_is_no_start(tracker):
+    run_id = tracker.start_run(RECORD, None, None)
+    with pytest.raises(UsageError, match="has no weights: it is not finished, or is that of a whole suite"):
+        tracker.weights_manifest(run_id)
 
 
 def test_no_plan_before_the_first_run(tracker):

@@ -13,10 +13,10 @@ from lungzoo.errors import ConfigError, LungzooError
 from lungzoo.events import ignore
 from lungzoo.metrics.streaming import CaseDice
 from lungzoo.models.assemble import build_model
-from lungzoo.models.transfer import RECIPES, Stage
+from lungzoo.models.transfer import RECIPES, Stage, schedule
 from lungzoo.training import callbacks
 from lungzoo.training.checkpoint import CheckpointFolder
-from lungzoo.training.loop import fit, set_batchnorm_momentum, stage_epochs
+from lungzoo.training.loop import fit, set_batchnorm_momentum
 from lungzoo.training.seeding import prepared
 
 
@@ -236,12 +236,12 @@ def test_a_stage_begins_with_a_fresh_optimiser_for_what_trains(tiny, phantom, tm
 
 def test_every_epoch_belongs_to_one_stage():
     stages = (Stage(0.3, 0), Stage(0.7))
-    assert [(start, end) for _, start, end in stage_epochs(stages, 10)] == [(0, 3), (3, 10)]
-    assert [(start, end) for _, start, end in stage_epochs(stages, 2)] == [(0, 1), (1, 2)]
+    assert [(start, end) for _, start, end in schedule(stages, 10)] == [(0, 3), (3, 10)]
+    assert [(start, end) for _, start, end in schedule(stages, 2)] == [(0, 1), (1, 2)]
     with pytest.raises(ConfigError, match=r"2 stages, so train.epochs must be at least 2"):
-        stage_epochs(stages, 1)
+        schedule(stages, 1)
     gradual = RECIPES.get("gradual").stages(4, {"unfreeze_share": 0.5})
-    assert [end for _, _, end in stage_epochs(gradual, 5)] == [1, 2, 3, 4, 5]
+    assert [end for _, _, end in schedule(gradual, 5)] == [1, 2, 3, 4, 5]
 
 
 def test_patience_ends_a_run_in_its_last_stage_only(tiny, phantom, tmp_path):
@@ -253,7 +253,7 @@ def test_patience_ends_a_run_in_its_last_stage_only(tiny, phantom, tmp_path):
         model = build_model(config.model)
         pipeline = Pipeline(phantom, config.data, config.train.batch_size)
         progress = fit(model, pipeline, rows, stages, config, CheckpointFolder(tmp_path), ignore, lambda *_: None)
-    first_of_last = stage_epochs(stages, 9)[1][1]
+    first_of_last = schedule(stages, 9)[1][1]
     assert first_of_last < progress.epoch < 9
 
 

@@ -18,9 +18,8 @@ def main() -> int:
     """Carry out the job; returns the exit code: 0 when the run was recorded, 1 when the reason is in the log."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever libraries print belongs to the log, not among the events
-    signal.signal(signal.SIGINT, _interrupt_once)  # background jobs are born ignoring it
     job = Job(**json.loads(sys.stdin.readline()))
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    end_with_parent()
 
     from lungzoo.config import ExperimentConfig
     from lungzoo.data.store import PreparedDataset
@@ -47,6 +46,12 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def end_with_parent() -> None:
+    """Interrupt this process when its parent is gone; call it once what the parent wrote first has been read."""
+    signal.signal(signal.SIGINT, _interrupt_once)  # background jobs are born ignoring it
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
 def _interrupt_once(number: int, frame: object) -> None:

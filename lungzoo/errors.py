@@ -60,11 +60,11 @@ class ImportRefused(DatasetError):
 
     def __init__(self, source: str, faults: list[str]) -> None:
         self.faults = list(faults)
-        lines = [f"{source}: {len(faults)} faulty file(s); nothing was imported."]
-        lines += [f"  {fault}" for fault in faults[: self.shown]]
+        lines = [f"  {fault}" for fault in faults[: self.shown]]
         if len(faults) > self.shown:
             lines.append(f"  … and {len(faults) - self.shown} more; --faults FILE writes the whole list.")
-        super().__init__("\n".join(lines))
+        self.listing = "\n".join(lines)
+        super().__init__(f"{source}: {len(faults)} faulty file(s); nothing was imported.\n{self.listing}")
 
 
 class WeightsUnavailable(LungzooError):
@@ -106,3 +106,8 @@ def storage_error(action: str, error: OSError) -> StorageError:
         30: "Choose a folder that is not mounted read-only.",
     }.get(error.errno or 0, "Choose another folder.")
     return StorageError(f"Cannot {action}{place}: {reason}. {hint}")
+
+
+def missing_extra(package: str, extra: str, what: str) -> UsageError:
+    """Return the error for an optional package that is not installed: what needs it, and how to get it."""
+    return UsageError(f"{what} need the package {package}, which is not installed: pip install 'lungzoo[{extra}]'")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lungzoo.cli.output import JSON_OPTION
+from lungzoo.cli.settings import read_setting
 from lungzoo.errors import ImportRefused, storage_error
 
 if TYPE_CHECKING:
@@ -42,8 +43,15 @@ def phantom(
 @app.command("import")
 def import_(
     reader: str = typer.Argument(help="Format of the source; see: lungzoo list readers"),
-    source: Path = typer.Argument(help="Folder or zip to read."),
+    source: Path = typer.Argument(help="Folder, archive or file to read."),
     dest: Path = typer.Argument(help="Folder to make."),
+    array: str | None = typer.Option(None, help="Which array of a case is the image, where the format has several."),
+    slices: str | None = typer.Option(
+        None, help="Of whole volumes take all slices, those that cut a lesion (lesion), or N more around (lesion+N)."
+    ),
+    settings: list[str] = typer.Option([], "--set", help="Any setting of the reader, KEY=VALUE; repeatable."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be read, and stop."),
+    skip_faulty: bool = typer.Option(False, "--skip-faulty", help="Import what is sound of a source with faults."),
     faults: Path | None = typer.Option(None, help="Write the whole list of faulty files here."),
 ) -> None:
     """Import a dataset; nothing is written unless every file is sound."""
@@ -51,13 +59,28 @@ def import_(
     from lungzoo.data.writer import import_dataset
 
     reader_class = READERS.get(reader)
+    options = dict(read_setting(setting) for setting in settings)
+    options |= {key: value for key, value in {"array": array, "slices": slices}.items() if value is not None}
     try:
-        with _progress("Reading slices") as progress:
-            import_dataset(reader_class(source), reader, dest, progress)
+        opened = reader_class(source, options)
+        if dry_run:
+            typer.echo(f"{reader_class.title} in {source}; nothing was written.")
+            for what, value in opened.preview().items():
+                typer.echo(f"  {what}: {value}")
+            return
+        with _progress("Reading") as progress:
+            skipped = import_dataset(opened, reader, dest, progress, skip_faulty)
     except ImportRefused as refused:
         if faults:
             _write_faults(refused, faults)
         raise
+    for note in opened.notes:
+        typer.echo(f"Note: {note}")
+    if skipped:
+        listing = ImportRefused(str(source), skipped).listing
+        typer.echo(f"Left out {len(skipped)} faulty file(s):\n{listing}", err=True)
+        if faults:
+            faults.write_text("\n".join(skipped) + "\n", encoding="utf-8", errors="backslashreplace")
     typer.echo(f"Made {dest}. Look at it with: lungzoo data show {dest}")
 
 

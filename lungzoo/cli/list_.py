@@ -113,7 +113,7 @@ def readers(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
     from lungzoo.data.readers import READERS
 
     rows = [
-        {"name": name, "description": reader.title, "units": reader.units, "licence": reader.licence}
+        {"name": name, "options": dict(reader.options), "description": reader.title, "licence": reader.licence}
         for name, reader in READERS.items()
     ]
     _print(rows, pattern, as_json, hidden=("licence",))

@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from lungzoo.cli.settings import read_setting
+
 
 def train(
     model: str = typer.Argument(help="Name of a model; see: lungzoo list models"),
@@ -67,18 +69,10 @@ def train(
 
 
 def _apply(values: dict[str, Any], setting: str) -> None:
-    """Put "augment.shift_px=24" into nested values; the value is read as TOML, or else as text."""
-    import tomllib
-
+    """Put "augment.shift_px=24" into nested values."""
     from lungzoo.errors import UsageError
 
-    key, equals, text = setting.partition("=")
-    if not equals or not key:
-        raise UsageError(f"--set needs KEY=VALUE, such as --set augment.shift_px=24. Received: '{setting}'")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
+    key, value = read_setting(setting)
     *path, last = key.split(".")
     inner = values
     for part in path:

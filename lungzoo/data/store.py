@@ -3,6 +3,7 @@
 images.npy     int16 HU or uint8, (N, H, W)
 masks.npy      uint8, (N, H, W); bit n is set where reader n drew
 cases.parquet  one row per slice, in the order of the arrays
+volumes.parquet  one row per volume whose grid is known: size, affine in LPS mm, the affine of the source
 dataset.json   format version, source, licence, citation, units, sha256 of each file, fingerprint
 """
 
@@ -10,18 +11,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lungzoo.data.case import VolumeInfo
 from lungzoo.errors import DatasetError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT_VERSION = 1
-FILES = ("images.npy", "masks.npy", "cases.parquet")
+FORMAT_VERSION = 2
+ARRAYS = ("images.npy", "masks.npy")
+TABLES = ("cases.parquet", "volumes.parquet")
+FILES = (*ARRAYS, *TABLES)
 COLUMNS = (
     *("case", "patient", "volume", "z", "label", "readers", "source"),
     *("spacing_z_mm", "spacing_y_mm", "spacing_x_mm"),
@@ -54,6 +59,13 @@ class PreparedDataset:
                 f"{self.path}: images, masks and cases disagree: {len(self.images)}, {len(self.masks)} and "
                 f"{len(self.cases)} rows. Import the dataset again."
             )
+
+    @cached_property
+    def volumes(self) -> dict[str, VolumeInfo]:
+        """Grids by the name of the volume; those without a known grid are absent."""
+        rows = self._load_table("volumes.parquet").to_dict("records")
+        known = [VolumeInfo.from_row({str(key): value for key, value in row.items()}) for row in rows]
+        return {info.volume: info for info in known}
 
     @property
     def name(self) -> str:
@@ -115,15 +127,16 @@ class PreparedDataset:
             )
         return array
 
-    def _load_cases(self) -> pd.DataFrame:
+    def _load_table(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
         try:
-            cases = pd.read_parquet(self.path / "cases.parquet")
+            return pd.read_parquet(self.path / name)
         except (OSError, ValueError) as error:
-            raise DatasetError(
-                f"{self.path / 'cases.parquet'} is damaged: {error}. Import the dataset again."
-            ) from None
+            raise DatasetError(f"{self.path / name} is damaged: {error}. Import the dataset again.") from None
+
+    def _load_cases(self) -> pd.DataFrame:
+        cases = self._load_table("cases.parquet")
         missing = [column for column in COLUMNS if column not in cases]
         if missing:
             raise DatasetError(f"{self.path / 'cases.parquet'} lacks the columns {', '.join(missing)}.")
@@ -168,7 +181,8 @@ def _is_complete(info: dict[str, Any]) -> bool:
         info.get("units") in list(DTYPES)
         and isinstance(shape, list)
         and isinstance(info.get("mask_bits"), list)
-        and isinstance(info.get("cases_content_sha256"), str)
+        and isinstance(info.get("content_sha256"), dict)
+        and set(info["content_sha256"]) == set(TABLES)
         and isinstance(sha256, dict)
         and set(sha256) == set(FILES)
     )
@@ -180,7 +194,7 @@ def fingerprint_of(info: dict[str, Any]) -> str:
     The bytes of a parquet file change with the library's version, so its content as CSV stands for it.
     """
     identity = {key: info[key] for key in ("format_version", "units", "shape", "mask_bits")}
-    identity["sha256"] = {**info["sha256"], "cases.parquet": info["cases_content_sha256"]}
+    identity["sha256"] = {**info["sha256"], **info["content_sha256"]}
     return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

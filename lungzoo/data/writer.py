@@ -15,8 +15,9 @@ import numpy as np
 from filelock import FileLock
 
 from lungzoo import locks
-from lungzoo.data.case import Slice
-from lungzoo.data.store import DTYPES, FILES, FORMAT_VERSION, fingerprint_of, sha256_of
+from lungzoo.data.case import Slice, VolumeInfo
+from lungzoo.data.geometry import Geometry
+from lungzoo.data.store import ARRAYS, DTYPES, FILES, FORMAT_VERSION, fingerprint_of, sha256_of
 from lungzoo.errors import DatasetError, ImportRefused, storage_error
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 _HEADER_BYTES = 128
+_UNIT = Geometry(((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0)))
+_NOWHERE = VolumeInfo("", (0, 0, 0), _UNIT, _UNIT)
 
 
 class StoreWriter:
@@ -42,7 +45,8 @@ class StoreWriter:
         self._files: dict[str, BinaryIO] = {}
         self._shape: tuple[int, int] | None = None
         self._rows: list[dict[str, object]] = []
-        self._cases_digest = ""
+        self._volumes: dict[str, VolumeInfo] = {}
+        self._digests: dict[str, str] = {}
         self.faults: list[str] = []
 
     def __enter__(self) -> StoreWriter:
@@ -56,7 +60,7 @@ class StoreWriter:
                 raise DatasetError(f"{self.dest} exists already. Choose another name, or delete it first.")
             shutil.rmtree(self._partial, ignore_errors=True)
             self._partial.mkdir()
-            for name in FILES[:2]:
+            for name in ARRAYS:
                 self._files[name] = (self._partial / name).open("wb")
                 self._files[name].write(bytes(_HEADER_BYTES))
         except BaseException as error:
@@ -82,6 +86,8 @@ class StoreWriter:
         except OSError as error:
             raise storage_error("write the dataset", error) from error
         self._rows.append(item.case.row())
+        if item.volume is not None:
+            self._volumes.setdefault(item.volume.volume, item.volume)
 
     def commit(self, source: dict[str, Any]) -> None:
         """Write the case table and `dataset.json`, check them, and give the folder its name.
@@ -96,9 +102,9 @@ class StoreWriter:
             raise DatasetError(f"{source.get('reader', 'The source')}: no slices found. Nothing was written.")
         try:
             shape = (len(self._rows), *self._shape)
-            for name, dtype in zip(FILES[:2], (self._dtype, np.dtype("u1")), strict=True):
+            for name, dtype in zip(ARRAYS, (self._dtype, np.dtype("u1")), strict=True):
                 self._finish_array(name, shape, dtype)
-            self._write_cases()
+            self._write_tables()
             self._write_info(shape, source)
             os.rename(self._partial, self.dest)
         except OSError as error:
@@ -130,16 +136,19 @@ class StoreWriter:
         os.fsync(file.fileno())
         file.close()
 
-    def _write_cases(self) -> None:
+    def _write_tables(self) -> None:
         import pandas as pd
 
         cases = pd.DataFrame(self._rows)
         twice = cases["case"][cases["case"].duplicated()]
         if len(twice):
             raise DatasetError(f"The case '{twice.iloc[0]}' occurs more than once. Nothing was written.")
-        cases.to_parquet(self._partial / "cases.parquet", index=False)
-        csv = cases.to_csv(index=False, lineterminator="\n")
-        self._cases_digest = hashlib.sha256(csv.encode()).hexdigest()
+        columns = list(_NOWHERE.row())
+        volumes = pd.DataFrame([info.row() for info in self._volumes.values()], columns=columns)
+        for name, table in {"cases.parquet": cases, "volumes.parquet": volumes}.items():
+            table.to_parquet(self._partial / name, index=False)
+            csv = table.to_csv(index=False, lineterminator="\n")
+            self._digests[name] = hashlib.sha256(csv.encode()).hexdigest()
 
     def _write_info(self, shape: tuple[int, ...], source: dict[str, Any]) -> None:
         info = {
@@ -148,20 +157,30 @@ class StoreWriter:
             "shape": list(shape),
             **source,
             "sha256": {name: sha256_of(self._partial / name) for name in FILES},
-            "cases_content_sha256": self._cases_digest,
+            "content_sha256": self._digests,
         }
         info["fingerprint"] = fingerprint_of(info)
         (self._partial / "dataset.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
 
 
-def import_dataset(reader: Reader, reader_name: str, dest: Path | str, progress: Progress | None = None) -> None:
+def import_dataset(
+    reader: Reader,
+    reader_name: str,
+    dest: Path | str,
+    progress: Progress | None = None,
+    skip_faulty: bool = False,
+) -> list[str]:
     """Read every slice of a source into a new prepared dataset.
 
     Args:
         reader: the opened source.
         reader_name: its registry name, recorded in `dataset.json`.
         dest: folder to make; it must not exist.
-        progress: called with (slices done, slices in all).
+        progress: called with (slices or volumes done, in all).
+        skip_faulty: import what is sound of a source with faults, and record the faults.
+
+    Returns:
+        The faults that were skipped.
 
     Raises:
         ImportRefused: files of the source are faulty; all are named and `dest` was not made.
@@ -169,15 +188,16 @@ def import_dataset(reader: Reader, reader_name: str, dest: Path | str, progress:
         BusyError: another process is writing `dest`.
     """
     with StoreWriter(dest, reader.units) as writer:
+        faults = writer.faults
         try:
-            for done, item in enumerate(reader, start=1):
+            for item in reader:
                 writer.add(item)
                 if progress:
-                    progress(done, len(reader))
+                    progress(reader.done, len(reader))
         except ImportRefused as refused:
-            raise ImportRefused(reader_name, [*writer.faults, *refused.faults]) from None
-        if writer.faults:
-            raise ImportRefused(reader_name, writer.faults)
+            faults += refused.faults
+        if faults and not skip_faulty:
+            raise ImportRefused(reader_name, faults)
         writer.commit(
             {
                 "reader": reader_name,
@@ -186,5 +206,9 @@ def import_dataset(reader: Reader, reader_name: str, dest: Path | str, progress:
                 "citation": reader.citation,
                 "window": reader.window,
                 "mask_bits": list(reader.mask_bits),
+                "settings": reader.settings,
+                "notes": reader.notes,
+                "skipped_faults": faults,
             }
         )
+    return faults

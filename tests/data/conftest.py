@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from lungzoo.data.case import Case, Slice
+from lungzoo.data.readers import Reader
 from lungzoo.data.store import PreparedDataset
 from lungzoo.data.writer import import_dataset
 
 MakeSlice = Callable[..., Slice]
 
 
-class HandMadeReader:
+class HandMadeReader(Reader):
     """A source whose slices are a list."""
 
     title = "Hand-made"
@@ -25,6 +27,7 @@ class HandMadeReader:
     window = "none"
 
     def __init__(self, slices: Sequence[Slice], units: str = "hu", mask_bits: Sequence[str] = ("truth",)) -> None:
+        super().__init__(Path("hand-made"))
         self.slices = list(slices)
         self.units = units
         self.mask_bits = tuple(mask_bits)
@@ -33,7 +36,12 @@ class HandMadeReader:
         return len(self.slices)
 
     def __iter__(self) -> Iterator[Slice]:
-        return iter(self.slices)
+        for item in self.slices:
+            self.done += 1
+            yield item
+
+    def preview(self) -> dict[str, Any]:
+        return {"slices": len(self)}
 
 
 @pytest.fixture

@@ -127,7 +127,8 @@ class TestDamage:
 
     def test_empty_folder(self, tmp_path):
         assert self.refused(tmp_path) == (
-            f"{tmp_path} is not a prepared dataset: it lacks dataset.json, images.npy, masks.npy, cases.parquet. "
+            f"{tmp_path} is not a prepared dataset: it lacks dataset.json, images.npy, masks.npy, cases.parquet, "
+            "volumes.parquet. "
             "Make one with 'lungzoo data import' or 'lungzoo data phantom'."
         )
 

@@ -2,36 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from lungzoo.data.case import Slice
+from lungzoo.data.scan import Scan, check_choice, slices_of
+from lungzoo.errors import ConfigError, DatasetError, ImportRefused, did_you_mean
 from lungzoo.registry import Registry
+from lungzoo.schema import Option
 
 
-class Reader(Protocol):
+class Reader(ABC):
     """Turns a source into slices.
 
-    `__init__` opens the source and checks its listing; it raises ImportRefused or DatasetError for a source
-    that is not in the format. Iterating yields every slice once, in a fixed order, and raises ImportRefused at the
-    end, naming every file that was at fault.
+    `__init__` opens the source and checks its listing; it raises DatasetError for a source that is not in the format.
+    Iterating yields every slice once, in a fixed order, and raises ImportRefused at the end, naming every file that was
+    at fault.
+
+    Attributes:
+        title, licence, citation: of the dataset; recorded and shown.
+        units: "hu" or "uint8".
+        window: what is known of the intensity window, for people.
+        mask_bits: name of each mask bit, one per reader.
+        options: settings of the reader with their defaults; `lungzoo data import … --set KEY=VALUE`.
+        notes: what was put right on the way, for people; recorded with the dataset.
+        done: how much of `len(self)` has been read.
     """
 
-    title: str
-    licence: str
-    citation: str
+    title: ClassVar[str]
+    licence: ClassVar[str]
+    citation: ClassVar[str]
     units: Literal["hu", "uint8"]
     window: str
-    """What is known of the intensity window, for people."""
     mask_bits: tuple[str, ...]
-    """Name of each mask bit: one per reader."""
+    options: ClassVar[Mapping[str, Option]] = {}
 
-    def __init__(self, source: Path) -> None: ...
+    def __init__(self, source: Path, options: Mapping[str, Option] | None = None) -> None:
+        self.source = Path(source)
+        self.settings = self._checked(options or {})
+        self.notes: list[str] = []
+        self.done = 0
 
-    def __len__(self) -> int: ...
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return how much there is to read, in slices or volumes."""
 
-    def __iter__(self) -> Iterator[Slice]: ...
+    @abstractmethod
+    def __iter__(self) -> Iterator[Slice]:
+        """Yield the slices."""
+
+    @abstractmethod
+    def preview(self) -> dict[str, Any]:
+        """Return what would be read, for people, such as {"patients": 3, "slices": 240}; reads no pixels."""
+
+    def _checked(self, given: Mapping[str, Option]) -> dict[str, Option]:
+        for key, value in given.items():
+            if key not in self.options:
+                allowed = ", ".join(self.options) or "none"
+                raise ConfigError(
+                    f"This reader has no setting '{key}'.{did_you_mean(key, self.options)} Allowed: {allowed}."
+                )
+            if type(value) is not type(self.options[key]):
+                raise ConfigError(
+                    f"The reader's setting '{key}' must be like {self.options[key]!r}. Received: {value!r}"
+                )
+        return {**self.options, **given}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One volume that a source holds.
+
+    Args:
+        volume: its name, unique within the source.
+        patient: patient id.
+        slices: how many slices it has, as far as the listing tells.
+        files: what it is read from; each reader knows what it means.
+    """
+
+    volume: str
+    patient: str
+    slices: int
+    files: Any
+
+
+class ScanReader(Reader):
+    """Reads a source of whole volumes, one at a time, so that memory stays flat.
+
+    Subclasses list the volumes and read one; a volume that raises DatasetError is at fault, and the others go on.
+    """
+
+    units: Literal["hu", "uint8"] = "hu"
+    window = "none: HU"
+    mask_bits: tuple[str, ...] = ("lesion",)
+    options: ClassVar[Mapping[str, Option]] = {"slices": "all"}
+
+    def __init__(self, source: Path, options: Mapping[str, Option] | None = None) -> None:
+        super().__init__(source, options)
+        check_choice(str(self.settings["slices"]))
+        self.faults: list[str] = []
+        self.entries = self.list_entries()
+        if not self.entries and not self.faults:
+            raise DatasetError(f"{self.source} holds no {self.title} volume.")
+
+    @abstractmethod
+    def list_entries(self) -> list[Entry]:
+        """Return the volumes of `self.source` in a fixed order; a file at fault goes into `self.faults`."""
+
+    @abstractmethod
+    def read(self, entry: Entry) -> Scan:
+        """Read one volume; raises DatasetError, which need not name the volume."""
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Slice]:
+        faults = list(self.faults)
+        for entry in self.entries:
+            try:
+                scan = self.read(entry)
+            except DatasetError as error:
+                faults.append(f"{entry.volume}: {error}")
+            else:
+                yield from slices_of(scan, str(self.settings["slices"]))
+            self.done += 1
+        if faults:
+            raise ImportRefused(str(self.source), faults)
+
+    def preview(self) -> dict[str, Any]:
+        """See `Reader.preview`."""
+        return {
+            "patients": len({entry.patient for entry in self.entries}),
+            "volumes": len(self.entries),
+            "slices": sum(entry.slices for entry in self.entries),
+            "slices taken": str(self.settings["slices"]),
+            "faulty": len(self.faults),
+        }
 
 
 READERS: Registry[type[Reader]] = Registry("reader", "lungzoo.data.readers", see="lungzoo list readers")

@@ -8,19 +8,20 @@ import os
 import re
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from lungzoo.data.case import Case, Slice
-from lungzoo.data.readers import READERS
+from lungzoo.data.readers import READERS, Reader
 from lungzoo.data.source_tree import READ_ERRORS, open_tree
 from lungzoo.errors import DatasetError, ImportRefused
+from lungzoo.schema import Option
 
 LAYOUT = (
     "a folder or zip with <patient>/nodule-k/images/slice-n.png and, for each of four readers, "
@@ -63,7 +64,7 @@ class _Nodule:
 
 
 @READERS.register("lidc-slices")
-class LidcSlicesReader:
+class LidcSlicesReader(Reader):
     """Reads LIDC-IDRI slices through nodules, with one mask per radiologist.
 
     The layout may lie at any depth of a folder or zip. The label comes from the radiologists' median
@@ -89,8 +90,8 @@ class LidcSlicesReader:
     window = "windowed per image when the slices were exported; no HU"
     mask_bits: tuple[str, ...] = tuple(f"reader-{n}" for n in range(READER_COUNT))
 
-    def __init__(self, source: Path) -> None:
-        self.source = Path(source)
+    def __init__(self, source: Path, options: Mapping[str, Option] | None = None) -> None:
+        super().__init__(source, options)
         self._tree = open_tree(self.source, LAYOUT)
         self._faults: list[str] = []
         slices, tables = self._scan()
@@ -105,12 +106,22 @@ class LidcSlicesReader:
     def __iter__(self) -> Iterator[Slice]:
         faults = list(self._faults)
         for result in _in_threads(self._read_slice, self._slices):
+            self.done += 1
             if isinstance(result, Slice):
                 yield result
             else:
                 faults += result
         if faults:
             raise ImportRefused(str(self.source), faults)
+
+    def preview(self) -> dict[str, Any]:
+        """See `Reader.preview`."""
+        return {
+            "patients": len({key.patient for key in self._slices}),
+            "volumes": len({(key.patient, key.nodule) for key in self._slices}),
+            "slices": len(self),
+            "faulty": len(self._faults),
+        }
 
     def _scan(self) -> tuple[dict[_Key, dict[str, str]], list[str]]:
         """Sort the file names into slices, each {"images" or "mask-n": name}, and metadata tables."""

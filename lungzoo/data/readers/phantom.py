@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,12 +20,13 @@ from lungzoo.data.phantom_nodules import (
     draw_nodule,
     place_nodule,
 )
+from lungzoo.data.readers import Reader
 
 # One patient in this many has no nodule; coprime with the number of types, so that none of them is rarer.
 HEALTHY_EVERY = 11
 
 
-class PhantomReader:
+class PhantomReader(Reader):
     """Makes the slices of a synthetic dataset; the same config gives the same bits.
 
     Each patient is a stack of consecutive slices, 2.5 mm apart (more for under 12 slices, so that the stack
@@ -58,6 +60,7 @@ class PhantomReader:
     mask_bits: tuple[str, ...] = ("truth",)
 
     def __init__(self, config: PhantomConfig) -> None:
+        super().__init__(Path("phantom"))
         self.config = config
         self._grid = Grid.make(config.slices_per_patient, config.size_px)
 
@@ -66,7 +69,13 @@ class PhantomReader:
 
     def __iter__(self) -> Iterator[Slice]:
         for patient in range(self.config.patients):
-            yield from self.patient(patient)
+            for item in self.patient(patient):
+                self.done += 1
+                yield item
+
+    def preview(self) -> dict[str, Any]:
+        """See `Reader.preview`."""
+        return {"patients": self.config.patients, "slices": len(self)}
 
     def patient(self, index: int) -> list[Slice]:
         """Return the slices of one patient, `index` from 0; no other patient needs to be made first."""

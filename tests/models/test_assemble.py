@@ -34,7 +34,7 @@ def test_a_width_without_pretrained_weights_is_refused():
 @pytest.mark.parametrize(
     ("transfer", "message"),
     [
-        ("finetune", "needs pretrained weights. Write 'imagenet-finetune'"),
+        ("finetune", "needs pretrained weights, written before it, such as 'imagenet-finetune'"),
         ("imagenet-scratch", "starts from random weights. Received: weights 'imagenet'"),
         ("imagenet-frosen", "Unknown recipe 'frosen'. Did you mean 'frozen'"),
     ],

@@ -60,12 +60,17 @@ def train(
         if status != "finished":
             raise typer.Exit(1)
         record = tracker.find([fingerprint])[fingerprint]
-    dice = record.metrics["dice"]
     typer.echo(
-        f"Test Dice {dice['mean']:.3f} [{dice['low']:.3f}, {dice['high']:.3f}] on {dice['cases']} slices with a lesion "
-        f"of {dice['patients']} patients.\nRecorded in {tracker.uri} as run:{tracker.run_id(fingerprint)}, which is "
-        "a start for others: --transfer run:ID-finetune. Browse it with: lungzoo ui"
+        f"Test {_score(record.metrics['dice'])}.\nRecorded in {tracker.uri}; browse it with: lungzoo ui\n"
+        f"Start another run from it with: --transfer run:{tracker.run_id(fingerprint)}-finetune"
     )
+
+
+def _score(dice: dict[str, Any]) -> str:
+    """Dice 0.712 [0.640, 0.780] on 40 slices …"""
+    interval = f"[{dice['low']:.3f}, {dice['high']:.3f}]" if dice["low"] == dice["low"] else "(too few for an interval)"
+    cases = f"{dice['cases']} slices with a lesion of {dice['patients']} patient(s)"
+    return f"Dice {dice['mean']:.3f} {interval} on {cases}"
 
 
 def _apply(values: dict[str, Any], setting: str) -> None:

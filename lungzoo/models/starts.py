@@ -96,7 +96,7 @@ def _recipe(transfer: TransferConfig) -> Recipe:
     except UnknownNameError as error:
         if did_you_mean(transfer.recipe, RECIPES.names()):
             raise
-        raise ConfigError(f"{error} A start is written with its recipe: '{transfer.slug}-finetune'.") from None
+        raise ConfigError(f"{error}. A start is written with its recipe: '{transfer.slug}-finetune'.") from None
 
 
 def build_started(config: ModelConfig, transfer: TransferConfig, run_folder: Callable[[str], Path]) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lungzoo.cli.data_export import export
 from lungzoo.cli.output import JSON_OPTION
 from lungzoo.cli.settings import read_setting
 from lungzoo.errors import ImportRefused, storage_error
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lungzoo.data.writer import Progress
 
 app = typer.Typer(help="Make, import and look at datasets.", no_args_is_help=True)
+app.command()(export)
 
 
 @app.command()

@@ -21,7 +21,7 @@ def load_by_layer(model: Any, path: str | Path) -> None:
     Raises:
         WeightsUnavailable: a layer is missing, on either side, or has other variables or shapes.
     """
-    import h5py  # type: ignore[import-untyped]
+    import h5py
     import numpy as np
 
     with h5py.File(path, "r") as file:

@@ -32,9 +32,9 @@ class Reader(ABC):
         done: how much of `len(self)` has been read.
     """
 
-    title: ClassVar[str]
-    licence: ClassVar[str]
-    citation: ClassVar[str]
+    title: str
+    licence: str
+    citation: str
     units: Literal["hu", "uint8"]
     window: str
     mask_bits: tuple[str, ...]
@@ -128,6 +128,7 @@ class ScanReader(Reader):
                 faults.append(f"{entry.volume}: {error}")
             else:
                 yield from slices_of(scan, str(self.settings["slices"]))
+                del scan  # not two at a time
             self.done += 1
         if faults:
             raise ImportRefused(str(self.source), faults)

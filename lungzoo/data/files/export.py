@@ -1,0 +1,164 @@
+"""Gives a volume of a prepared dataset back on the grid that its source had."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from lungzoo.data.case import VolumeInfo
+from lungzoo.data.geometry import Geometry, from_axial
+from lungzoo.data.store import PreparedDataset
+from lungzoo.errors import DatasetError, UsageError, did_you_mean, missing_extra, storage_error
+
+_SCANNER = 1  # NIfTI's code for "in the scanner's coordinates"
+
+
+def export_volume(
+    dataset: PreparedDataset,
+    volume: str,
+    path: Path | str,
+    what: Literal["image", "mask"] = "image",
+    min_readers: int = 1,
+    force: bool = False,
+) -> Path:
+    """Write an image or a mask on its source's grid: same size, same affine, voxel for voxel.
+
+    An image needs every slice of the volume. Slices that were not imported have an empty mask.
+
+    Args:
+        dataset: where it is.
+        volume: its name, as in the column `volume`.
+        path: file to make: .nii, .nii.gz, .mha or .nrrd.
+        what: "image" (int16 HU or uint8, as the dataset has it) or "mask" (uint8 {0, 1}).
+        min_readers: a voxel is lesion where at least so many readers drew it.
+        force: replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: no such volume or kind of file, or the file exists.
+        DatasetError: the grid of the volume is not known, or its image lacks slices.
+        StorageError: the file cannot be written.
+    """
+    path = Path(path)
+    write = _writer(path)
+    info, rows, z = _find(dataset, volume)
+    if what == "image":
+        _check_complete(info, z)
+        voxels = np.empty(info.shape_zyx, dataset.images.dtype)
+    else:
+        voxels = np.zeros(info.shape_zyx, np.uint8)
+    for row, index in zip(rows, z, strict=True):
+        voxels[index] = dataset.images[row] if what == "image" else dataset.consensus(np.array([row]), min_readers)[0]
+    _replace(path, force, lambda partial: write(partial, from_axial(voxels, info.source_geometry.code), info))
+    return path
+
+
+def _find(dataset: PreparedDataset, volume: str) -> tuple[VolumeInfo, np.ndarray, np.ndarray]:
+    """Return what is known of a volume, its rows in the dataset, and their z."""
+    cases = dataset.cases
+    rows = np.flatnonzero(cases["volume"].to_numpy() == volume)
+    if not len(rows):
+        names = cases["volume"].unique().tolist()
+        raise UsageError(
+            f"{dataset.path} has no volume '{volume}'.{did_you_mean(volume, names)} It has {len(names)}, such as "
+            f"{', '.join(names[:3])}; they are in the column 'volume' of cases.parquet."
+        )
+    if volume not in dataset.volumes:
+        raise DatasetError(
+            f"The grid of '{volume}' is not known: it came from {cases['source'].iloc[rows[0]]}, which has none. Only "
+            "volumes from files with a grid, such as DICOM, NIfTI and MetaImage, can be given back."
+        )
+    info, z = dataset.volumes[volume], cases["z"].to_numpy()[rows]
+    depth, height, width = info.shape_zyx
+    if dataset.images.shape[1:] != (height, width) or z.min() < 0 or z.max() >= depth:
+        raise DatasetError(
+            f"The slices of '{volume}' do not fit its grid of {info.shape_zyx}. Import the dataset again."
+        )
+    return info, rows, z
+
+
+def _check_complete(info: VolumeInfo, z: np.ndarray) -> None:
+    missing = sorted(set(range(info.shape_zyx[0])) - set(z.tolist()))
+    if missing:
+        raise DatasetError(
+            f"'{info.volume}' lacks {len(missing)} of its {info.shape_zyx[0]} slices (z {_ranges(missing)}), so "
+            "its image cannot be given back. Import it with slices=all, or export its mask."
+        )
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Say [0, 1, 2, 7] as "0-2, 7"."""
+    cuts = [i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1] + 1]
+    runs = [numbers[a:b] for a, b in zip([0, *cuts], [*cuts, len(numbers)], strict=True)]
+    said = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    return ", ".join(said[:6]) + (", …" if len(said) > 6 else "")
+
+
+def _writer(path: Path) -> Callable[[Path, np.ndarray, VolumeInfo], None]:
+    writers = {".nii.gz": _write_nifti, ".nii": _write_nifti, ".mha": _write_itk, ".nrrd": _write_itk}
+    for suffix, write in writers.items():
+        if path.name.lower().endswith(suffix):
+            return write
+    raise UsageError(f"Cannot export to '{path.name}'. Allowed endings: {', '.join(writers)}.")
+
+
+def _write_nifti(path: Path, voxels_xyz: np.ndarray, info: VolumeInfo) -> None:
+    try:
+        import nibabel
+    except ImportError:
+        raise missing_extra("nibabel", "medical", "NIfTI files") from None
+    picture = nibabel.Nifti1Image(voxels_xyz, info.source_geometry.ras)
+    picture.header.set_xyzt_units("mm")
+    picture.set_sform(info.source_geometry.ras, _SCANNER)
+    picture.set_qform(info.source_geometry.ras, _SCANNER)
+    with path.open("wb") as file:
+        if path.name.lower().endswith(".gz"):
+            # No time and no name inside, so that the same volume gives the same bytes.
+            with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as packed:
+                picture.to_stream(packed)
+        else:
+            picture.to_stream(file)
+
+
+def _write_itk(path: Path, voxels_xyz: np.ndarray, info: VolumeInfo) -> None:
+    try:
+        import SimpleITK
+    except ImportError:
+        raise missing_extra("SimpleITK", "medical", "MetaImage and NRRD files") from None
+    grid: Geometry = info.source_geometry
+    picture = SimpleITK.GetImageFromArray(np.ascontiguousarray(voxels_xyz.transpose(2, 1, 0)))
+    picture.SetSpacing(grid.spacing_mm[::-1])
+    picture.SetOrigin(grid.origin_mm)
+    picture.SetDirection(grid.direction)
+    try:
+        SimpleITK.WriteImage(picture, str(path), useCompression=True)
+    except RuntimeError as error:
+        raise OSError(f"SimpleITK could not write it: {str(error).splitlines()[-1]}") from None
+
+
+def _replace(path: Path, force: bool, write: Callable[[Path], None]) -> None:
+    """Write beside `path` and rename."""
+    if path.is_dir() or (path.exists() and not force):
+        raise UsageError(f"{path} exists already. Choose another name{'' if path.is_dir() else ', or force it'}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+        try:
+            partial = folder / path.name
+            write(partial)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise storage_error("write the volume", error) from error

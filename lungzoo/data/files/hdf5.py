@@ -1,0 +1,148 @@
+"""Datasets of an HDF5 file, opened only if all of their bytes lie in the file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lungzoo.errors import DatasetError
+
+if TYPE_CHECKING:
+    import h5py
+
+MAX_CHUNK_BYTES = 256 * 2**20
+_BLOCK_BYTES = 16 * 2**20
+_MAX_GAIN = 1100  # of filters, over what is stored
+_MAX_ROWS = 10_000_000
+_MAX_TEXT_BYTES = 256
+# deflate, shuffle, fletcher32, szip, nbit, scale-offset, LZF; others are code that HDF5 would load from elsewhere.
+_FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
+# What HDF5 raises on a damaged file.
+_BROKEN = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open a file for reading; raises DatasetError where it is none."""
+    import h5py
+
+    if not path.is_file():
+        raise DatasetError(f"No file at {path}. Give one HDF5 file.")
+    try:
+        return h5py.File(path, "r")
+    except _BROKEN as error:
+        raise DatasetError(f"{path} is not a sound HDF5 file: {_short(error)}") from None
+
+
+def find_dataset(file: h5py.File, name: str) -> h5py.Dataset:
+    """Return a dataset by its path within the file.
+
+    Raises:
+        DatasetError: there is none; or a link, a virtual dataset, external storage, a filter that is not built in, or
+            an oversized chunk is on the way.
+    """
+    import h5py
+
+    here = file
+    for part in name.strip("/").split("/"):
+        try:
+            link = here.get(part, getlink=True) if isinstance(here, h5py.Group) else None
+            if link is None:
+                raise DatasetError(f"has no dataset '{name}'. It has: {', '.join(_listing(file)) or 'none'}")
+            if not isinstance(link, h5py.HardLink):
+                raise DatasetError(f"'{name}' is a link elsewhere; only what lies in the file itself is read")
+            here = here[part]
+        except _BROKEN as error:
+            raise DatasetError(f"'{name}' cannot be opened: {_short(error)}") from None
+    if not isinstance(here, h5py.Dataset):
+        raise DatasetError(f"'{name}' is a folder, not a dataset. The file has: {', '.join(_listing(file)) or 'none'}")
+    try:
+        _check_storage(here, name)
+    except _BROKEN as error:
+        raise DatasetError(f"'{name}' cannot be opened: {_short(error)}") from None
+    return here
+
+
+def blocks(*datasets: h5py.Dataset) -> Iterator[tuple[Any, ...]]:
+    """Yield (first row, rows of each dataset) in order, in blocks of a few MiB, or of one chunk where that is more.
+
+    Raises:
+        DatasetError: rows cannot be read.
+    """
+    per_row = max(
+        max(dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=object)), 1) for dataset in datasets
+    )
+    in_chunk = max(dataset.chunks[0] if dataset.chunks else 1 for dataset in datasets)
+    step = max(_BLOCK_BYTES // (per_row * in_chunk), 1) * in_chunk
+    for start in range(0, len(datasets[0]), step):
+        try:
+            yield start, *(dataset[start : start + step] for dataset in datasets)
+        except _BROKEN as error:
+            raise DatasetError(f"rows from {start} cannot be read: {_short(error)}") from None
+
+
+def texts(dataset: h5py.Dataset) -> list[str]:
+    """Return a dataset of one text or whole number per row; raises DatasetError for anything else."""
+    import h5py
+
+    kind = h5py.check_string_dtype(dataset.dtype)
+    if dataset.ndim != 1 or len(dataset) > _MAX_ROWS or (kind is None and dataset.dtype.kind not in "iu"):
+        raise DatasetError(
+            f"'{dataset.name}' is {dataset.dtype} {dataset.shape}; expected one text or whole number per row"
+        )
+    try:
+        values = dataset.asstr()[:] if kind else dataset[:]
+    except _BROKEN as error:
+        raise DatasetError(f"'{dataset.name}' cannot be read: {_short(error)}") from None
+    found = [str(value) for value in values]
+    if any(len(text) > _MAX_TEXT_BYTES for text in found):
+        raise DatasetError(f"'{dataset.name}' holds a text of more than {_MAX_TEXT_BYTES} characters")
+    return found
+
+
+def _check_storage(dataset: h5py.Dataset, name: str) -> None:
+    if dataset.is_virtual or dataset.external:
+        raise DatasetError(f"'{name}' has its numbers in other files; only what lies in the file itself is read")
+    if dataset.shape is None or dataset.ndim < 1:
+        raise DatasetError(f"'{name}' is one value; expected rows")
+    if dataset.dtype.kind not in "buifSO" or (dataset.dtype.kind == "O" and not _is_text(dataset)):
+        raise DatasetError(f"'{name}' holds {dataset.dtype}; expected numbers or texts")
+    plist = dataset.id.get_create_plist()
+    codes = [plist.get_filter(n)[0] for n in range(plist.get_nfilters())]
+    strange = [code for code in codes if code not in _FILTERS]
+    if strange:
+        raise DatasetError(f"'{name}' is packed by filter {strange[0]}; allowed are {', '.join(_FILTERS.values())}")
+    claimed = int(np.prod(dataset.shape, dtype=object)) * dataset.dtype.itemsize
+    stored = int(dataset.id.get_storage_size())
+    chunk = int(np.prod(dataset.chunks or (0,), dtype=object)) * dataset.dtype.itemsize
+    if chunk > MAX_CHUNK_BYTES:
+        raise DatasetError(f"'{name}' has chunks of {chunk:,} bytes; at most {MAX_CHUNK_BYTES:,} are taken")
+    if claimed > stored * _MAX_GAIN:
+        raise DatasetError(f"'{name}' claims {dataset.shape}, {claimed:,} bytes, of which {stored:,} were ever written")
+
+
+def _is_text(dataset: h5py.Dataset) -> bool:
+    import h5py
+
+    return h5py.check_string_dtype(dataset.dtype) is not None
+
+
+def _listing(file: h5py.File) -> list[str]:
+    """Return paths of datasets that lie in the file itself, some of them."""
+    import h5py
+
+    found: list[str] = []
+
+    def look(name: str, item: object) -> bool | None:
+        if isinstance(item, h5py.Dataset):
+            found.append(name)
+        return True if len(found) >= 10 else None
+
+    file.visititems(look)
+    return found
+
+
+def _short(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]

@@ -1,0 +1,194 @@
+"""Stored values of a DICOM image: checked against the bytes that are there before anything is allocated."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lungzoo.data.dicom.files import guarded
+from lungzoo.data.dicom.listing import MAX_FRAMES
+from lungzoo.data.dicom.planes import MAX_SIDE_PX
+from lungzoo.data.dicom.values import integer, number, raw, text
+from lungzoo.errors import DatasetError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+MAX_VOXELS = 2**30
+_IMPLICIT, _EXPLICIT, _BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+_PACKAGES = {
+    "1.2.840.10008.1.2.4.80": "pyjpegls",
+    "1.2.840.10008.1.2.4.81": "pyjpegls",
+    "1.2.840.10008.1.2.4.90": "pillow",
+    "1.2.840.10008.1.2.4.91": "pillow",
+    "1.2.840.10008.1.2.4.201": "pylibjpeg pylibjpeg-openjpeg",
+    "1.2.840.10008.1.2.4.202": "pylibjpeg pylibjpeg-openjpeg",
+    "1.2.840.10008.1.2.4.203": "pylibjpeg pylibjpeg-openjpeg",
+}
+_SIZE_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
+_JPEG_2000_SIZE = b"\xff\x4f\xff\x51"
+
+
+@dataclass(frozen=True)
+class PixelFormat:
+    """How the pixels of a file are stored; `bits` allocated, stored, and the place of the highest."""
+
+    rows: int
+    columns: int
+    frames: int
+    allocated: int
+    stored: int
+    high: int
+    signed: bool
+    syntax: str
+
+    @property
+    def frame_bits(self) -> int:
+        """Size of one frame, uncompressed."""
+        return self.rows * self.columns * self.allocated
+
+
+def read_format(dataset: Dataset) -> PixelFormat:
+    """Return how pixels are stored; raises DatasetError for what no grey image has."""
+    samples = integer(dataset, "SamplesPerPixel", 1, 4, default=1)
+    if samples != 1:
+        raise DatasetError(f"has {samples} values per pixel: a colour picture, not HU")
+    allocated = integer(dataset, "BitsAllocated", 1, 64)
+    if allocated not in (1, 8, 16, 32):
+        raise DatasetError(f"BitsAllocated is {allocated}, expected 1, 8, 16 or 32")
+    stored = integer(dataset, "BitsStored", 1, allocated, default=allocated)
+    meta = getattr(dataset, "file_meta", None)
+    pixels = PixelFormat(
+        integer(dataset, "Rows", 1, MAX_SIDE_PX),
+        integer(dataset, "Columns", 1, MAX_SIDE_PX),
+        integer(dataset, "NumberOfFrames", 1, MAX_FRAMES, default=1),
+        allocated,
+        stored,
+        integer(dataset, "HighBit", stored - 1, allocated - 1, default=stored - 1),
+        bool(integer(dataset, "PixelRepresentation", 0, 1, default=0)),
+        (text(meta, "TransferSyntaxUID") if meta is not None else "") or _guessed(dataset),
+    )
+    if pixels.rows * pixels.columns * pixels.frames > MAX_VOXELS:
+        raise DatasetError(
+            f"says it has {pixels.rows}×{pixels.columns}×{pixels.frames} voxels, more than the {MAX_VOXELS:,} allowed"
+        )
+    return pixels
+
+
+def stored_values(dataset: Dataset) -> np.ndarray:
+    """Return the values as stored, (frames, rows, columns), integers with unused bits taken off.
+
+    Raises:
+        DatasetError: the pixels are missing, cut off, of an impossible size, or compressed in a way for which no codec
+            is installed.
+    """
+    pixels = read_format(dataset)
+    data = raw(dataset, "PixelData")
+    if data is None:
+        raise DatasetError("has no pixel data")
+    if not isinstance(data, bytes):
+        raise DatasetError("PixelData is no string of bytes")
+    if pixels.syntax in (_IMPLICIT, _EXPLICIT, _BIG):
+        values = _native(data, pixels)
+    else:
+        values = _decompressed(dataset, data, pixels)
+    return _without_unused_bits(values, pixels) if pixels.allocated > 1 else values
+
+
+def padding_mask(dataset: Dataset, values: np.ndarray) -> np.ndarray | None:
+    """Return where `values` are padding outside the scanned circle, None where the file names no padding."""
+    low = number(dataset, "PixelPaddingValue")
+    if low is None:
+        return None
+    pixels = read_format(dataset)
+    high = number(dataset, "PixelPaddingRangeLimit")
+    ends = [_as_stored(value, pixels) for value in (low, low if high is None else high)]
+    return (values >= min(ends)) & (values <= max(ends))
+
+
+def _native(data: bytes, pixels: PixelFormat) -> np.ndarray:
+    needed = (pixels.frame_bits * pixels.frames + 7) // 8
+    shape = (pixels.frames, pixels.rows, pixels.columns)
+    if len(data) < needed:
+        raise DatasetError(
+            f"pixel data is cut off: {len(data):,} bytes, but {'×'.join(map(str, shape))} pixels of {pixels.allocated} "
+            f"bits need {needed:,}"
+        )
+    if pixels.allocated == 1:
+        bits = np.unpackbits(np.frombuffer(data, np.uint8, needed), bitorder="little")
+        return bits[: np.prod(shape)].reshape(shape)
+    order = ">" if pixels.syntax == _BIG else "<"
+    dtype = np.dtype(f"{order}u{pixels.allocated // 8}")
+    return np.frombuffer(data, dtype, needed // dtype.itemsize).reshape(shape)
+
+
+def _decompressed(dataset: Dataset, data: bytes, pixels: PixelFormat) -> np.ndarray:
+    from pydicom.encaps import generate_frames
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import UID
+
+    with guarded(f"its transfer syntax '{pixels.syntax}' is unknown; convert it to Explicit VR Little Endian"):
+        syntax = UID(pixels.syntax)
+        decoder = get_decoder(syntax)
+    if not decoder.is_available:
+        packages = _PACKAGES.get(pixels.syntax, "pylibjpeg pylibjpeg-libjpeg")
+        raise DatasetError(f"is compressed as {syntax.name}, for which no decoder is installed: pip install {packages}")
+    with guarded(f"its {syntax.name} frames are damaged"):
+        frames = list(generate_frames(data, number_of_frames=pixels.frames))
+    if len(frames) != pixels.frames:
+        raise DatasetError(f"holds {len(frames)} compressed frames and says {pixels.frames}")
+    for frame in frames:
+        _check_claim(frame, pixels)
+    with guarded(f"its {syntax.name} pixels do not decode"):
+        values, _ = decoder.as_array(dataset, raw=True)
+    return values.reshape(pixels.frames, pixels.rows, pixels.columns)
+
+
+def _check_claim(frame: bytes, pixels: PixelFormat) -> None:
+    """Refuse a compressed frame whose own header claims another size: decoders allocate by it."""
+    for rows, columns in _claimed_sizes(frame):
+        if (rows, columns) != (pixels.rows, pixels.columns):
+            raise DatasetError(
+                f"its compressed frame is {rows}×{columns}, its header says {pixels.rows}×{pixels.columns}"
+            )
+
+
+def _claimed_sizes(frame: bytes) -> Iterator[tuple[int, int]]:
+    at = frame.find(_JPEG_2000_SIZE)
+    if at >= 0 and len(frame) >= at + 24:
+        width, height, left, top = struct.unpack(">4I", frame[at + 8 : at + 24])
+        yield height - top, width - left
+    at = 2
+    while frame[:2] == b"\xff\xd8" and at + 9 <= len(frame) and frame[at] == 0xFF:
+        if frame[at + 1] in _SIZE_MARKERS:
+            yield struct.unpack(">HH", frame[at + 5 : at + 9])
+        at += 2 + max(2, int.from_bytes(frame[at + 2 : at + 4], "big"))
+
+
+def _without_unused_bits(values: np.ndarray, pixels: PixelFormat) -> np.ndarray:
+    """Shift and mask to the stored bits, and extend the sign."""
+    unused = pixels.high + 1 - pixels.stored
+    if not pixels.signed and not unused and pixels.stored == pixels.allocated:
+        return values
+    wide = (values.astype(np.int64) >> unused) & ((1 << pixels.stored) - 1)
+    if pixels.signed:
+        sign = 1 << (pixels.stored - 1)
+        wide = (wide ^ sign) - sign
+    return wide
+
+
+def _as_stored(value: float, pixels: PixelFormat) -> int:
+    """Read a padding value, which may be written signed or not, as the pixels are."""
+    whole = int(value) & ((1 << pixels.stored) - 1)
+    return whole - (1 << pixels.stored) if pixels.signed and whole >> (pixels.stored - 1) else whole
+
+
+def _guessed(dataset: Dataset) -> str:
+    implicit, little = getattr(dataset, "original_encoding", (True, True))
+    if little is False:
+        return _BIG
+    return _IMPLICIT if implicit else _EXPLICIT

@@ -9,6 +9,7 @@ import numpy as np
 from lungzoo.data.dicom.contours import fill
 from lungzoo.data.dicom.lidc_xml import Nodule, Outline
 from lungzoo.data.dicom.series import Series
+from lungzoo.data.malignancy import malignancy_label
 from lungzoo.errors import DatasetError
 
 _SAME_PLACE = 0.1
@@ -38,12 +39,8 @@ class Finding:
 
     @property
     def label(self) -> str:
-        """ "benign" up to 2, "malignant" from 4, "indeterminate" between, "" where unknown."""
-        if np.isnan(self.malignancy):
-            return ""
-        if self.malignancy <= 2:
-            return "benign"
-        return "malignant" if self.malignancy >= 4 else "indeterminate"
+        """What the median says; see `malignancy_label`."""
+        return malignancy_label(self.malignancy)
 
     @property
     def voxels(self) -> np.ndarray:

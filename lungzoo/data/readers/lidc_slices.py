@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lungzoo.data.case import Case, Slice
+from lungzoo.data.malignancy import malignancy_label
 from lungzoo.data.readers import READERS, Reader
 from lungzoo.data.source_tree import READ_ERRORS, open_tree
 from lungzoo.errors import DatasetError, ImportRefused
@@ -203,7 +204,7 @@ class LidcSlicesReader(Reader):
             volume=f"{key.patient}/nodule-{key.nodule}",
             z=key.z,
             spacing_mm=(nodule.numbers["slice_thickness_mm"], pixel_mm, pixel_mm),
-            label=_label(nodule.numbers["mal_median"]),
+            label=malignancy_label(nodule.numbers["mal_median"]),
             readers=drew,
             source=f"{key.patient}/nodule-{key.nodule}/images/slice-{key.z}.png",
             extra={**extra, "malignancy_readers": nodule.malignancy_readers},
@@ -258,14 +259,6 @@ def _parse_row(row: dict[str, str]) -> _Nodule:
         if number <= 0 or np.isinf(number):
             raise ValueError(f"{name} must be a number above 0 or blank, received {row[name]}")
     return _Nodule(numbers, row.get("malignancy") or "")
-
-
-def _label(malignancy: float) -> str:
-    if np.isnan(malignancy):
-        return ""
-    if malignancy <= 2:
-        return "benign"
-    return "malignant" if malignancy >= 4 else "indeterminate"
 
 
 def _natural(text: str) -> tuple[tuple[int, int | str], ...]:

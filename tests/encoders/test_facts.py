@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import keras
+import pytest
+
 from lungzoo.encoders import ENCODERS, facts
 
 pytestmark = pytest.mark.skipif(

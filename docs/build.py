@@ -28,6 +28,7 @@ from lungzoo.encoders import ENCODERS  # noqa: E402
 from lungzoo.encoders.contract import EncoderSpec  # noqa: E402
 from lungzoo.models.segmentation_models import ARCHITECTURES, BACKBONES  # noqa: E402
 from lungzoo.models.zoo import MODELS  # noqa: E402
+from lungzoo.schema import Frozen  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference.md"
 TABLES = ROOT / "docs" / "models.md"
@@ -65,16 +66,17 @@ def table(columns: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def config_models() -> list[type[config.Frozen]]:
+def config_models() -> list[type[Frozen]]:
     """Return the config classes in the order of the source."""
     found = [value for value in vars(config).values() if inspect.isclass(value)]
-    return [value for value in found if issubclass(value, config.Frozen) and value is not config.Frozen]
+    return [value for value in found if issubclass(value, Frozen) and value is not Frozen]
 
 
 def field_docs() -> dict[str, dict[str, str]]:
     """Return the string below each field, by class and field name."""
     docs: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(config)).body:
+    sources = sorted(Path(config.__file__).parent.glob("*.py"))
+    for node in (node for path in sources for node in ast.parse(path.read_text(encoding="utf-8")).body):
         if not isinstance(node, ast.ClassDef):
             continue
         found = docs.setdefault(node.name, {})
@@ -89,7 +91,7 @@ def type_words(kind: Any) -> str:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind in WORDS:
         return WORDS[kind]
-    if inspect.isclass(kind) and issubclass(kind, config.Frozen):
+    if inspect.isclass(kind) and issubclass(kind, Frozen):
         return f"table: [{kind.__name__}](#{kind.__name__.lower()})"
     if origin is typing.Annotated:
         return type_words(arguments[0])
@@ -113,7 +115,7 @@ def default_words(field: Any) -> str:
     value = field.default
     if isinstance(value, config.TransferConfig):
         return f'`"{value.slug}"`'
-    if isinstance(value, config.Frozen):
+    if isinstance(value, Frozen):
         return "its defaults"
     if isinstance(value, tuple) and value and isinstance(value[0], config.TransferConfig):
         return f"`{json.dumps([transfer.slug for transfer in value])}`"
@@ -138,7 +140,7 @@ def bounds(field: Any) -> str:
     return ", ".join(BOUNDS[key].format(value) for key, value in limits)
 
 
-def config_section(model: type[config.Frozen], docs: dict[str, str]) -> str:
+def config_section(model: type[Frozen], docs: dict[str, str]) -> str:
     """Describe one config class."""
     rows = []
     for name, field in model.model_fields.items():

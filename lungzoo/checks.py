@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from lungzoo.config import ExperimentConfig
-from lungzoo.data.split import PARTS, Split, select_rows, split_patients
+from lungzoo.data.audit import recorded_audit, shared_patients, shared_volumes
+from lungzoo.data.preprocess.grey import ranges_of
+from lungzoo.data.preprocess.source import Source
+from lungzoo.data.split import PARTS, Split, select_rows, split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError
 from lungzoo.losses.combine import check_terms
@@ -39,26 +42,36 @@ def check_settings(
         transfer = transfer.model_copy(update={"sha256": start.sha256})
     schedule(stages_of(config), config.train.epochs)
     check_terms(config.train.loss)
+    if config.train.jit_compile and config.train.deterministic:
+        raise ConfigError(
+            f"{config.arm}: train.jit_compile needs train.deterministic = false: while TensorFlow's operations are "
+            "deterministic, Keras compiles nothing with XLA."
+        )
     return config.model_copy(update={"transfer": transfer}), start
 
 
 def check_experiment(
-    config: ExperimentConfig, dataset: PreparedDataset, tracker: Tracker | None = None
+    config: ExperimentConfig,
+    dataset: PreparedDataset,
+    tracker: Tracker | None = None,
+    allow_leakage: bool = False,
 ) -> ExperimentConfig:
     """Refuse an experiment that cannot run on a dataset, before anything is started; loads no Keras.
 
+    Args:
+        config: the experiment.
+        dataset: the opened dataset.
+        tracker: where the weights of "run:…" are.
+        allow_leakage: let a split pass whose test part training has seen; `find_leakage` says what the record must.
+
     Returns:
-        The experiment with its start pinned; see `check_settings`. Its fingerprint is the run's.
+        The experiment with its start and its split file pinned; see `check_settings`. Its fingerprint is the run's.
 
     Raises:
         UnknownNameError, ConfigError, WeightsMismatch: saying what is asked for and what there is.
     """
     config, start = check_settings(config, tracker)
-    if config.model.in_channels != 1:
-        raise ConfigError(
-            f"{config.arm}: the dataset '{dataset.name}' has 1 channel per slice. "
-            f"Received: model.in_channels = {config.model.in_channels}. Allowed: 1."
-        )
+    _check_channels(config, dataset)
     if config.model.classes != 1:
         raise ConfigError(
             f"{config.arm}: the dataset '{dataset.name}' has one class of mask, lesion. "
@@ -70,12 +83,15 @@ def check_experiment(
             f"{config.arm}: the dataset '{dataset.name}' has no case with the label '{unknown[0]}'. "
             f"Allowed in model.labels: {', '.join(found) or 'none, it has no labels'}."
         )
-    side = min(dataset.images.shape[1:])
+    side = min(Source(dataset, config.data).shape_yx)
     for key, shift in (("augment.shift_px", config.augment.shift_px), ("score.shift_px", config.score.shift_px)):
         if shift >= side:
             raise ConfigError(f"{config.arm}: {key} must be smaller than the image side of {side}. Received: {shift}")
-    split = split_patients(dataset.cases, config.data, dataset.fingerprint)
-    check_leakage(start, split)
+    split = split_dataset(dataset, config.data)
+    if config.data.split_file:
+        pinned = config.data.model_copy(update={"split_sha256": split.fingerprint})
+        config = config.model_copy(update={"data": pinned})
+    check_leakage(start, split, dataset, allow_leakage)
     rows = select_rows(dataset, split, config.data)
     areas, smallest = dataset.lesion_px(config.data.consensus_readers), config.score.min_lesion_px
     for part in PARTS:
@@ -87,19 +103,73 @@ def check_experiment(
     return config
 
 
+def _check_channels(config: ExperimentConfig, dataset: PreparedDataset) -> None:
+    channels = len(ranges_of(config.data, dataset.units))
+    if config.model.in_channels != channels:
+        windows = f" with {channels} data.windows" if config.data.windows else ""
+        raise ConfigError(
+            f"{config.arm}: the dataset '{dataset.name}'{windows} has {channels} channel(s) per slice. "
+            f"Received: model.in_channels = {config.model.in_channels}. Allowed: {channels}."
+        )
+    if config.score.shift_px and Source(dataset, config.data).regrids:
+        raise ConfigError(
+            f"{config.arm}: slices that are cropped or resampled are scored on their own grid, unshifted. "
+            f"Received: score.shift_px = {config.score.shift_px}. Allowed: 0."
+        )
+
+
 def stages_of(config: ExperimentConfig) -> tuple[Stage, ...]:
     """Return what trains when."""
     model = effective_model(config.model, config.transfer)
     return RECIPES.get(config.transfer.recipe).plan(config.transfer, MODELS.get(model.name).levels(model))
 
 
-def check_leakage(manifest: WeightsManifest | None, split: Split) -> None:
-    """Refuse weights that have seen patients of the test split; raises ConfigError."""
-    if manifest is None or manifest.trained_on is None:
-        return
-    seen = {*manifest.trained_on.patients.train, *manifest.trained_on.patients.val}
-    if both := sorted(seen & set(split.test)):
-        raise ConfigError(
-            f"The weights '{manifest.name}' were trained on {len(both)} of the {len(split.test)} test patients, such "
-            f"as {both[0]}. Use the split they were trained with (data.split_seed = {manifest.trained_on.split_seed})."
+def leakage_warning(config: ExperimentConfig, dataset: PreparedDataset, tracker: Tracker | None = None) -> str:
+    """Return what the record of an experiment must say of leakage, "" where there is none."""
+    _, start = check_settings(config, tracker)
+    return check_leakage(start, split_dataset(dataset, config.data), dataset, allow=True) or ""
+
+
+def check_leakage(
+    manifest: WeightsManifest | None, split: Split, dataset: PreparedDataset | None = None, allow: bool = False
+) -> str | None:
+    """Refuse a test split that training, or the weights it starts from, have seen.
+
+    Args:
+        manifest: of the weights; None for Keras's or none.
+        split: the split of the run.
+        dataset: its dataset; what `lungzoo data audit` found in it counts too.
+        allow: return what was found instead of refusing it.
+
+    Returns:
+        What the record and the table must say; None where nothing leaks.
+
+    Raises:
+        ConfigError: something leaks, and that is not allowed.
+    """
+    found = find_leakage(manifest, split, dataset)
+    if found and not allow:
+        raise ConfigError("\n".join(found))
+    return "Leakage was allowed, so the scores are too good. " + " ".join(found) if found else None
+
+
+def find_leakage(manifest: WeightsManifest | None, split: Split, dataset: PreparedDataset | None = None) -> list[str]:
+    """Return a sentence for everything that lets training see the test split; quick, so no search for duplicates."""
+    found = []
+    if manifest is not None and manifest.trained_on is not None:
+        trained_on = manifest.trained_on
+        if both := sorted({*trained_on.patients.train, *trained_on.patients.val} & set(split.test)):
+            found.append(
+                f"The weights '{manifest.name}' were trained on {len(both)} of the {len(split.test)} test patients, "
+                f"such as {both[0]}. Use the split they were trained with (data.split_seed = {trained_on.split_seed})."
+            )
+    shared = shared_patients(split)
+    if dataset is not None:
+        audit = recorded_audit(dataset, split)
+        shared = list(audit.findings) if audit else [*shared, *shared_volumes(dataset, split)]
+    if shared:
+        found.append(
+            f"The parts of the split share what they must not: {'; '.join(map(str, shared))}. "
+            'Keep them together with data.groups = "near", or give such slices one patient id and import again.'
         )
+    return found

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from lungzoo.checks import check_experiment, stages_of
+from lungzoo.checks import check_experiment, leakage_warning, stages_of
 from lungzoo.config import ExperimentConfig, ModelConfig
 from lungzoo.data.pipeline import Pipeline, View
-from lungzoo.data.split import Split, select_rows, split_patients
+from lungzoo.data.preprocess.grey import measure_statistics
+from lungzoo.data.split import Split, select_rows, split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import (
     LungzooError,
@@ -46,6 +47,7 @@ def run_experiment(
     runs: Path,
     suite_id: str | None = None,
     observe: Observer = ignore,
+    allow_leakage: bool = False,
 ) -> RunRecord:
     """Train, evaluate and record one run; continue it where an earlier attempt was cut off.
 
@@ -56,6 +58,7 @@ def run_experiment(
         runs: folder of workspaces of runs in progress.
         suite_id: parent run, if the run belongs to a suite.
         observe: receives events.
+        allow_leakage: run although training has seen the test split; the record says so.
 
     Returns:
         The record: finished, skipped (weights that cannot be had) or failed, with the reason.
@@ -66,7 +69,7 @@ def run_experiment(
         TrackingError: the run is over, but the store did not take it; its results wait in `runs` and are delivered
             by the next attempt.
     """
-    config = check_experiment(config, dataset, tracker)
+    config = check_experiment(config, dataset, tracker, allow_leakage)
     fingerprint = config.fingerprint(dataset.fingerprint)
     workspace = Workspace(runs, fingerprint)
     with exclusive(workspace.path):
@@ -118,7 +121,7 @@ class _Run:
         self.config, self.dataset, self.tracker = config, dataset, tracker
         self.workspace, self.suite_id, self.observe = workspace, suite_id, observe
         self.unpacked: RunRecord | None = None
-        self.split = split_patients(dataset.cases, config.data, dataset.fingerprint)
+        self.split = split_dataset(dataset, config.data)
         self.rows = select_rows(dataset, self.split, config.data)
         self.record = RunRecord(
             fingerprint=config.fingerprint(dataset.fingerprint),
@@ -127,7 +130,7 @@ class _Run:
             status="failed",
             config=config.model_dump(mode="json"),
             dataset=describe_dataset(dataset),
-            split=describe_split(self.split, self.rows),
+            split=describe_split(self.split, self.rows, leakage_warning(config, dataset, tracker)),
             environment=describe_environment(),
             started=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -209,7 +212,10 @@ class _Run:
 
         config = self.config
         view = View(config.model.in_slices, MODELS.get(config.model.name).dims == 3, config.model.labels)
-        pipeline = Pipeline(self.dataset, config.data, config.train.batch_size, view)
+        statistics = None
+        if config.data.normalise == "zscore":
+            statistics = measure_statistics(self.dataset, config.data, self.rows["train"])
+        pipeline = Pipeline(self.dataset, config.data, config.train.batch_size, view, statistics)
         with prepared(config.train), tempfile.TemporaryDirectory() as scratch:
             model = build_started(config.model, config.transfer, lambda run: self.tracker.weights(run, Path(scratch)))
             start_digest = _digest(model.get_layer("encoder"))
@@ -241,11 +247,14 @@ class _Run:
 
     def _evaluate(self, model: Any, pipeline: Pipeline, progress: Progress, start_digest: str) -> None:
         from lungzoo.evaluation.overlay import save_overlays
-        from lungzoo.evaluation.predict import predict
+        from lungzoo.evaluation.predict import on_own_grid, predict
 
         config, rows = self.config, self.rows["test"]
         batches = pipeline.evaluation(rows, config.score.shift_px, config.data.split_seed)
         predictions = predict(model, batches, config.score.threshold)
+        if pipeline.source.regrids:
+            references = self.dataset.consensus(rows, config.data.consensus_readers)
+            predictions = on_own_grid(predictions, pipeline.source, references, rows)
         scores = score_cases(predictions, self.dataset.cases.iloc[rows], config.score)
         record = dataclasses.replace(
             self.record,
@@ -258,7 +267,11 @@ class _Run:
                 "val_dice": progress.best_val_dice,
             },
             cost=_cost(model, progress),
-            environment={**self.record.environment, "encoder_start_sha256": start_digest},
+            environment={
+                **self.record.environment,
+                "encoder_start_sha256": start_digest,
+                "intensity": dataclasses.asdict(pipeline.statistics) if pipeline.statistics else {},
+            },
         )
         with self.workspace.packing() as folder:
             scores.to_csv(folder / "per_case.csv", index=False)

@@ -8,6 +8,7 @@ import pytest
 
 from lungzoo.checks import check_experiment
 from lungzoo.config import ExperimentConfig, LossTerm
+from lungzoo.data.split import select_rows, split_dataset
 from lungzoo.errors import (
     BusyError,
     ConfigError,
@@ -130,7 +131,7 @@ def test_a_process_that_died_leaves_a_failed_record(tiny, phantom, tracker, tmp_
 @pytest.mark.parametrize(
     ("section", "settings", "message"),
     [
-        ("model", {"in_channels": 3}, r"has 1 channel per slice. Received: model.in_channels = 3. Allowed: 1"),
+        ("model", {"in_channels": 3}, r"has 1 channel\(s\) per slice. Received: model.in_channels = 3. Allowed: 1"),
         ("model", {"classes": 4}, r"one class of mask, lesion. Received: model.classes = 4. Allowed: 1"),
         ("augment", {"shift_px": 64}, r"augment.shift_px must be smaller than the image side of 64. Received: 64"),
         ("train", {"loss": (LossTerm(name="dice_bce"),)}, r"Unknown loss 'dice_bce'. Did you mean 'dice_ce'"),
@@ -302,6 +303,51 @@ def test_weights_that_have_seen_the_test_patients_are_refused(run, tiny, phantom
     check_experiment(changed_many(tiny, transfer=file), phantom)
     with pytest.raises(ConfigError, match=r"were trained on \d of the \d test patients, such as .*split_seed = 0"):
         check_experiment(changed_many(tiny, transfer=file, data={"split_seed": 1}), phantom)
+
+
+def test_leakage_that_is_allowed_is_on_record(run, tiny, phantom, tracker, tmp_path):
+    run(changed_many(tiny, train=SHORT))
+    file = {"recipe": "finetune", "weights": str(tracker.kept_weights / "weights.npz")}
+    config = changed_many(tiny, transfer=file, data={"split_seed": 1}, train=SHORT)
+    record = run_experiment(config, phantom, tracker=tracker, runs=tmp_path / "runs", allow_leakage=True)
+    assert record.status == "finished", record.reason
+    assert record.split["leakage"].startswith("Leakage was allowed, so the scores are too good. The weights 'run-")
+
+
+@pytest.mark.parametrize(
+    ("data", "model"),
+    [
+        ({"windows": ["lung", "mediastinum", "bone"]}, {"in_channels": 3}),
+        ({"normalise": "zscore"}, {}),
+        ({"size_px": 48, "preprocess": ["clahe"]}, {}),
+        ({"spacing_mm": 8.0, "size_px": 40}, {"in_slices": 3}),
+    ],
+    ids=["windows", "z-score", "size and CLAHE", "spacing, 2.5D"],
+)
+def test_preprocessed_slices_train_and_are_scored_on_their_own_grid(run, tiny, phantom, tracker, data, model):
+    record = run(changed_many(tiny, train=SHORT, data=data, model=model))
+    assert record.status == "finished", record.reason
+    truth = phantom.lesion_px(2)[select_rows(phantom, split_dataset(phantom, tiny.data), tiny.data)["test"]]
+    assert tracker.scores[record.fingerprint]["reference_px"].tolist() == truth.tolist()
+    assert bool(record.environment["intensity"]) == (data.get("normalise") == "zscore")
+
+
+@pytest.mark.parametrize(
+    ("sections", "text"),
+    [
+        ({"data": {"windows": ["lung", "bone"]}}, r"with 2 data.windows has 2 channel\(s\) per slice. .*Allowed: 2"),
+        ({"data": {"size_px": 32}, "score": {"shift_px": 4}}, "scored on their own grid, unshifted"),
+        ({"data": {"size_px": 32}, "augment": {"shift_px": 32}}, "smaller than the image side of 32"),
+    ],
+)
+def test_preprocessing_that_does_not_fit_is_refused(tiny, phantom, sections, text):
+    with pytest.raises(ConfigError, match=text):
+        check_experiment(changed_many(tiny, **sections), phantom)
+
+
+def test_xla_needs_determinism_off(tiny, phantom):
+    with pytest.raises(ConfigError, match=r"train.jit_compile needs train.deterministic = false"):
+        check_experiment(changed_many(tiny, train={"jit_compile": True}), phantom)
 
 
 def test_more_stages_than_epochs_are_refused(tiny, phantom):

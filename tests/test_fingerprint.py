@@ -17,6 +17,7 @@ from lungzoo.config import (
     TrainConfig,
     TransferConfig,
 )
+from lungzoo.config import experiment as experiment_module
 from lungzoo.schema import Frozen, parse
 
 EXPERIMENT: dict[str, Any] = {"model": {"name": "unet_resnet50"}}
@@ -30,14 +31,46 @@ def experiment(**changes: dict[str, Any]) -> ExperimentConfig:
 CHANGES: dict[type[Frozen], dict[str, Any]] = {
     DataConfig: {
         "window_hu": [-1000, 150],
+        "windows": ["lung", [-100, 200]],
+        "normalise": "zscore",
+        "preprocess": ["lung_crop"],
+        "spacing_mm": 1.0,
+        "size_px": 96,
         "consensus_readers": 3,
         "disputed": "keep",
         "max_slices_per_volume": 4,
         "val_fraction": 0.2,
         "test_fraction": 0.2,
         "split_seed": 1,
+        "split": "published",
+        "split_file": "split.json",
+        "split_sha256": "0" * 64,
+        "folds": 5,
+        "fold": 1,
+        "inner_folds": 4,
+        "inner_fold": 1,
+        "groups": "near",
+        "stratify": "lesion",
     },
-    AugmentConfig: {"shift_px": 4, "flip": False, "intensity": 0.0},
+    AugmentConfig: {
+        "preset": "medium",
+        "shift_px": 4,
+        "flip": False,
+        "intensity": 0.0,
+        "warp_share": 0.3,
+        "rotate_deg": 10.0,
+        "scale": 0.2,
+        "elastic": 0.02,
+        "effect_share": 0.3,
+        "gamma": 0.4,
+        "noise": 0.1,
+        "blur_px": 1.0,
+        "low_resolution": 2.0,
+        "cutout": 0.3,
+        "mixup": 0.4,
+        "copy_paste": 0.1,
+        "foreground": 0.5,
+    },
     ModelConfig: {
         "name": "unet_cnn",
         "encoder_options": {"alpha": 0.35},
@@ -117,12 +150,12 @@ def test_fingerprint_covers_dataset_and_revision(monkeypatch: pytest.MonkeyPatch
     assert len(plain) == 64
     assert int(plain, 16) >= 0
     assert experiment().fingerprint("e") != plain
-    monkeypatch.setattr(config, "RESULTS_REVISION", config.RESULTS_REVISION + 1)
+    monkeypatch.setattr(experiment_module, "RESULTS_REVISION", config.RESULTS_REVISION + 1)
     assert experiment().fingerprint("d") != plain
 
 
 def test_fingerprint_is_the_hash_of_three_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "RESULTS_REVISION", 7)
+    monkeypatch.setattr(experiment_module, "RESULTS_REVISION", 7)
     subject = experiment()
     lines = f"{subject.canonical()}\nabc\nrevision 7"
     assert subject.fingerprint("abc") == hashlib.sha256(lines.encode()).hexdigest()

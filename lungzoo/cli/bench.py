@@ -31,6 +31,9 @@ def run(
     data: Path | None = typer.Option(None, help="Prepared dataset; suites with a built-in one need none."),
     runs: Path = typer.Option(Path("runs"), help="Folder for runs in progress."),
     fresh: bool = typer.Option(False, "--fresh", help="Run everything again, finished or not."),
+    allow_leakage: bool = typer.Option(
+        False, "--allow-leakage", help="Run although training has seen the test split; the table says so."
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show what would run, and stop."),
 ) -> None:
     """Train and compare every arm of a suite. Finished runs are kept; a stopped suite goes on where it was."""
@@ -39,7 +42,7 @@ def run(
     config = load_suite(suite)
     experiments = expand(config)
     if dry_run:
-        _check(experiments, data)
+        _check(experiments, data, allow_leakage)
         for experiment in experiments:
             typer.echo(f"{experiment.arm}, seed {experiment.train.train_seed}")
         typer.echo(f"{len(experiments)} run(s) on {_data_name(config, data)}; nothing was started.")
@@ -55,7 +58,14 @@ def run(
     tracker = MlflowTracker(config.name)
     with make_display() as display:
         table = run_suite(
-            config, dataset, tracker=tracker, runs=runs, executor=LocalExecutor(), observe=display, fresh=fresh
+            config,
+            dataset,
+            tracker=tracker,
+            runs=runs,
+            executor=LocalExecutor(),
+            observe=display,
+            fresh=fresh,
+            allow_leakage=allow_leakage,
         )
     print_table(table)
     typer.echo(f"Recorded in {tracker.uri}. Browse it with: lungzoo ui")
@@ -92,7 +102,7 @@ def report(
         print_table(table)
 
 
-def _check(experiments: list[ExperimentConfig], data: Path | None) -> None:
+def _check(experiments: list[ExperimentConfig], data: Path | None, allow_leakage: bool) -> None:
     """Check all that can be checked without training; against the dataset too where one is given."""
     from lungzoo.checks import check_experiment, check_settings
     from lungzoo.data.store import PreparedDataset
@@ -102,7 +112,7 @@ def _check(experiments: list[ExperimentConfig], data: Path | None) -> None:
         if dataset is None:
             check_settings(experiment)
         else:
-            check_experiment(experiment, dataset)
+            check_experiment(experiment, dataset, allow_leakage=allow_leakage)
 
 
 def _data_name(config: SuiteConfig, data: Path | None) -> str:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lungzoo.cli.data_audit import audit
 from lungzoo.cli.data_export import export
+from lungzoo.cli.data_sheet import augment
+from lungzoo.cli.data_split import split
 from lungzoo.cli.output import JSON_OPTION
 from lungzoo.cli.settings import read_setting
 from lungzoo.errors import ImportRefused, storage_error
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
     from lungzoo.data.writer import Progress
 
 app = typer.Typer(help="Make, import and look at datasets.", no_args_is_help=True)
-app.command()(export)
+for _verb in (audit, augment, export, split):
+    app.command()(_verb)
 
 
 @app.command()
@@ -105,31 +109,6 @@ def show(
     contact_sheet(dataset, path)
     facts = {**summarise(dataset), "contact_sheet": str(path)}
     typer.echo(json.dumps(facts, indent=1) if as_json else "\n".join(summary_lines(facts)))
-
-
-@app.command()
-def split(
-    folder: Path = typer.Argument(help="A prepared dataset."),
-    out: Path = typer.Option(..., help="JSON file to write."),
-    val: float = typer.Option(0.15, help="Share of patients for validation."),
-    test: float = typer.Option(0.15, help="Share of patients for testing."),
-    seed: int = typer.Option(0, help="split_seed."),
-) -> None:
-    """Write the patient split that a benchmark with these settings uses."""
-    from lungzoo.config import DataConfig
-    from lungzoo.data.split import PARTS, split_patients
-    from lungzoo.data.store import PreparedDataset
-    from lungzoo.schema import parse
-
-    dataset = PreparedDataset(folder)
-    config = parse(DataConfig, {"val_fraction": val, "test_fraction": test, "split_seed": seed}, "lungzoo data split")
-    parts = split_patients(dataset.cases, config, dataset.fingerprint)
-    try:
-        parts.save(out)
-    except OSError as error:
-        raise storage_error("write the split", error) from error
-    counts = ", ".join(f"{part} {len(getattr(parts, part))}" for part in PARTS)
-    typer.echo(f"Wrote {out}: patients {counts}.")
 
 
 def _write_faults(refused: ImportRefused, path: Path) -> None:

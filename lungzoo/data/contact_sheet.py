@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lungzoo.config import DataConfig
+from lungzoo.config import AugmentConfig, DataConfig
 from lungzoo.data.store import PreparedDataset
 from lungzoo.data.summary import MIN_READERS, lesion_areas_px
 from lungzoo.errors import storage_error
@@ -39,13 +39,59 @@ def contact_sheet(dataset: PreparedDataset, path: Path | str, rows: int = 4, col
     Raises:
         StorageError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     area_px = lesion_areas_px(dataset)
     chosen = choose_spread(area_px, dataset.cases["patient"].to_numpy(), rows * columns)
-    figure = _figure(dataset, rows, columns)
+    figure = _figure(dataset, rows, columns, f"{len(dataset):,} slices", _legend(dataset))
     for place, row in enumerate(chosen):
         _draw_tile(_tile_axes(figure, rows, columns, place), dataset, int(row), int(area_px[row]))
+    _save(figure, path)
+
+
+def augmented_sheet(
+    dataset: PreparedDataset,
+    path: Path | str,
+    augment: AugmentConfig,
+    data: DataConfig | None = None,
+    rows: int = 6,
+    columns: int = 7,
+    seed: int = 0,
+) -> None:
+    """Write a PNG of cases as they are and as training sees them in its first epochs, the lesion outlined.
+
+    Args:
+        dataset: opened dataset.
+        path: PNG file to write.
+        augment: the changes.
+        data: windows and preprocessing; of several channels the first is shown.
+        rows: cases, one a row, their lesions spread over all sizes.
+        columns: tiles across; the first is the case itself.
+        seed: of the changes.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    from lungzoo.data.pipeline import Pipeline
+
+    data = data or DataConfig(consensus_readers=MIN_READERS)
+    areas_px = dataset.lesion_px(data.consensus_readers)
+    chosen = choose_spread(areas_px, dataset.cases["patient"].to_numpy(), rows)
+    # Mix-up and copy-paste take from other cases, so there are always some.
+    shown = np.union1d(chosen, choose_spread(areas_px, dataset.cases["patient"].to_numpy(), 4 * rows))
+    pipeline = Pipeline(dataset, data, len(shown))
+    about = f"augment.preset = {augment.preset}" if augment.preset else "augmented as in the settings"
+    figure = _figure(dataset, len(chosen), columns, about, [("lesion", _CONSENSUS)])
+    for column in range(columns):
+        changes = augment.model_copy(update={"foreground": 0.0}) if column else AugmentConfig(preset="none")
+        seen = pipeline.shown(shown, changes, seed, column)
+        for place, row in enumerate(chosen):
+            axes = _tile_axes(figure, len(chosen), columns, place * columns + column)
+            _draw_shown(axes, *seen[int(row)], dataset.cases["case"].iloc[row] if column == 0 else f"epoch {column}")
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path | str) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     canvas = FigureCanvasAgg(figure)
     try:
         canvas.print_png(str(path), metadata={"Software": None})
@@ -76,7 +122,7 @@ def choose_spread(area_px: np.ndarray, patients: np.ndarray, count: int) -> np.n
     return np.array([*picked, *empty[np.linspace(0, len(empty) - 1, wanted).astype(int)]], dtype=int)
 
 
-def _figure(dataset: PreparedDataset, rows: int, columns: int) -> Figure:
+def _figure(dataset: PreparedDataset, rows: int, columns: int, about: str, legend: list[tuple[str, str]]) -> Figure:
     from matplotlib.figure import Figure
 
     width = columns * _TILE_INCHES + (columns + 1) * _MARGIN_INCHES
@@ -85,10 +131,10 @@ def _figure(dataset: PreparedDataset, rows: int, columns: int) -> Figure:
     top, left = 1 - 0.16 / height, _MARGIN_INCHES / width
     figure.text(left, top, dataset.name, color=_TEXT, size=11, weight="bold", va="top")
     patients = dataset.cases["patient"].nunique()
-    about = f"{dataset.info.get('title', '')} · {len(dataset):,} slices · {patients:,} patients"
+    about = f"{dataset.info.get('title', '')} · {about} · {patients:,} patients"
     figure.text(left, 1 - 0.38 / height, about, color=_FAINT, size=7.5, va="top")
     x = 1 - left
-    for name, color in reversed(_legend(dataset)):
+    for name, color in reversed(legend):
         figure.text(x, top, f"— {name}", color=color, size=7.5, va="top", ha="right")
         x -= (0.075 * len(name) + 0.3) / width
     return figure
@@ -125,6 +171,12 @@ def _draw_tile(axes: Axes, dataset: PreparedDataset, row: int, area_px: int) -> 
     style: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "clip_on": False}
     axes.text(0, -0.025, case["case"], color=_TEXT, size=5.2, **style)
     axes.text(0, -0.095, _caption(case, area_px), color=_FAINT, size=5.2, **style)
+
+
+def _draw_shown(axes: Axes, image: np.ndarray, mask: np.ndarray, caption: str) -> None:
+    axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="lanczos")
+    _outline(axes, mask[..., 0], _CONSENSUS, 1.1)
+    axes.text(0, -0.025, caption, color=_TEXT, size=5.2, transform=axes.transAxes, va="top", clip_on=False)
 
 
 def _outline(axes: Axes, mask: np.ndarray, color: str, width: float) -> None:

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lungzoo.config import DataConfig
+from lungzoo.data.folds import (
+    PARTS,
+    by_unit,
+    check_folds,
+    deal,
+    describe_scheme,
+    most_frequent,
+    published_parts,
+    stratified_order,
+)
 from lungzoo.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lungzoo.data.near.search import Progress
     from lungzoo.data.store import PreparedDataset
 
-PARTS = ("train", "val", "test")
+__all__ = ["PARTS", "Split", "middle_slices", "select_rows", "split_dataset", "split_patients"]
+
+_UNSAID = {"grouping": "patient", "scheme": "random"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,8 @@ class Split:
         train, val, test: sorted patient ids.
         split_seed: the seed that dealt them.
         dataset_fingerprint: the dataset they belong to.
+        grouping: what was kept together: "patient", or "near" for patients that near-duplicate slices link.
+        scheme: how they were dealt: "random", "published", "file", or "fold 0 of 5, inner fold 1 of 4".
     """
 
     train: tuple[str, ...]
@@ -36,50 +52,192 @@ class Split:
     test: tuple[str, ...]
     split_seed: int
     dataset_fingerprint: str
+    grouping: str = "patient"
+    scheme: str = "random"
 
     @property
     def fingerprint(self) -> str:
         """Identity of the split, 64 hex digits."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     def rows(self, cases: pd.DataFrame, part: str) -> np.ndarray:
         """Return the row numbers of the cases whose patient is in a part ("train", "val" or "test")."""
         return np.flatnonzero(cases["patient"].isin(getattr(self, part)).to_numpy())
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; a grouping by patient and a random scheme go without saying."""
+        return {key: value for key, value in asdict(self).items() if _UNSAID.get(key) != value}
+
     def save(self, path: Path) -> None:
         """Write the split as JSON."""
-        path.write_text(json.dumps({**asdict(self), "fingerprint": self.fingerprint}, indent=1) + "\n")
+        path.write_text(json.dumps({**self.to_dict(), "fingerprint": self.fingerprint}, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Split:
+        """Read a split that `save` wrote, or one made by hand: train, val, test and dataset_fingerprint.
+
+        Raises:
+            ConfigError: there is no such file, or it is not a split.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"Cannot read the split {path}: {error.strerror or error}. Check its path.") from None
+        except ValueError as error:
+            raise ConfigError(f"The split {path} is not valid JSON: {error}") from None
+        split, stated = _read_split(values, path)
+        if stated not in (None, split.fingerprint):
+            raise ConfigError(
+                f"The split {path} was edited: its fingerprint is another. If that was meant, remove 'fingerprint'."
+            )
+        return split
+
+
+def split_dataset(dataset: PreparedDataset, config: DataConfig, progress: Progress | None = None) -> Split:
+    """Deal a dataset's patients into training, validation and test, in whichever way the config asks for.
+
+    Args:
+        dataset: the opened dataset.
+        config: the settings of the split.
+        progress: called while near-duplicates are searched for, which `groups = "near"` needs once per dataset.
+
+    Raises:
+        ConfigError: the settings contradict each other or the dataset, or would leave a part without patients.
+        DatasetError: the published split cannot be used.
+    """
+    if config.split_file:
+        return _from_file(dataset, config)
+    groups, sizes = None, None
+    if config.groups == "near":
+        from lungzoo.data.groups import near_groups
+
+        groups = near_groups(dataset, progress)
+    if config.stratify == "lesion":
+        sizes = _lesion_sizes(dataset, config)
+    return _split(dataset.cases, config, dataset.fingerprint, groups, sizes)
 
 
 def split_patients(cases: pd.DataFrame, config: DataConfig, dataset_fingerprint: str) -> Split:
-    """Deal patients into training, validation and test.
+    """Deal patients by what the case table alone tells of them; `split_dataset` does all that a config can ask for.
 
     Within each stratum (a patient's most frequent label and number of slices above or below the median) patients are
-    shuffled by `split_seed` and dealt in proportion to the fractions, so that each part resembles the whole.
+    shuffled by `split_seed` and dealt in proportion to the fractions, or to folds: each part resembles the whole.
 
     Args:
         cases: the case table of a dataset; needs `patient` and `label`.
-        config: fractions and `split_seed`.
+        config: fractions, folds and `split_seed`.
         dataset_fingerprint: recorded in the split.
 
     Raises:
-        ConfigError: a part would be left without patients.
+        ConfigError: a part would be left without patients, or the settings need more than the case table.
     """
-    ordered = _stratified_order(cases, np.random.default_rng(config.split_seed))
-    n = len(ordered)
-    n_test, n_val = round(n * config.test_fraction), round(n * config.val_fraction)
-    if min(n_test, n_val, n - n_test - n_val) < 1:
+    if config.split_file or config.groups != "patient" or config.stratify != "slices":
         raise ConfigError(
-            f"The dataset has {n} patient(s), too few to split into training, validation and test with fractions "
-            f"{1 - config.val_fraction - config.test_fraction:.2f}/{config.val_fraction}/{config.test_fraction}. "
-            "Use a dataset with more patients, or larger fractions."
+            "data.split_file, data.groups and data.stratify need the whole dataset, not only its case table. "
+            "Use lungzoo.data.split.split_dataset."
         )
-    # Evenly spaced positions along the stratified order give each part its share of every stratum.
-    part = np.zeros(n, dtype=int)
-    part[_spread(np.arange(n), n_test)] = 2
-    part[_spread(np.flatnonzero(part == 0), n_val)] = 1
-    chosen = [tuple(sorted(p for p, k in zip(ordered, part, strict=True) if k == which)) for which in range(3)]
-    return Split(chosen[0], chosen[1], chosen[2], config.split_seed, dataset_fingerprint)
+    return _split(cases, config, dataset_fingerprint, None, None)
+
+
+def _split(
+    cases: pd.DataFrame,
+    config: DataConfig,
+    dataset_fingerprint: str,
+    groups: Mapping[str, str] | None,
+    sizes: pd.Series | None,
+) -> Split:
+    check_folds(config)
+    if config.split_sha256:
+        raise ConfigError("data.split_sha256 belongs to data.split_file, which is not set. Remove it.")
+    parts = {"test": set[str](), "val": set[str]()}
+    dealt = cases
+    if config.split == "published":
+        parts = published_parts(cases)
+        if config.inner_folds or not parts["val"]:
+            parts["val"] = set()
+        dealt = cases[~cases["patient"].isin(parts["test"] | parts["val"])]
+    if not parts["val"]:
+        order = _order(dealt, config, groups, sizes)
+        chosen = zip(("val", "test"), deal(order, config, fixed_test=config.split == "published"), strict=True)
+        for part, units in chosen:
+            parts[part] |= {
+                str(patient) for patient in dealt["patient"] if (groups or {}).get(patient, patient) in units
+            }
+    parts["train"] = set(cases["patient"].astype(str)) - parts["val"] - parts["test"]
+    who = [tuple(sorted(parts[part])) for part in PARTS]
+    scheme = describe_scheme(config)
+    return Split(who[0], who[1], who[2], config.split_seed, dataset_fingerprint, config.groups, scheme)
+
+
+def _order(
+    cases: pd.DataFrame, config: DataConfig, groups: Mapping[str, str] | None, sizes: pd.Series | None
+) -> list[str]:
+    """Return patients, or names of groups, so that neighbours are alike."""
+    labels = by_unit(cases["label"], cases, groups)
+    if sizes is None:
+        measured, levels = labels.size(), 2
+    else:
+        measured, levels = by_unit(sizes.loc[cases.index], cases, groups).max(), 3
+    rng = np.random.default_rng(config.split_seed)
+    return stratified_order(labels.agg(most_frequent).sort_index(), measured.sort_index(), levels, rng)
+
+
+def _lesion_sizes(dataset: PreparedDataset, config: DataConfig) -> pd.Series:
+    """Return the lesion area of every slice in mm², or in pixels where some slice's spacing is unknown."""
+    import pandas as pd
+
+    cases = dataset.cases
+    pixel_mm2 = (cases["spacing_y_mm"] * cases["spacing_x_mm"]).to_numpy(float)
+    areas = dataset.lesion_px(config.consensus_readers).astype(float)
+    return pd.Series(areas * pixel_mm2 if np.isfinite(pixel_mm2).all() else areas, cases.index)
+
+
+def _from_file(dataset: PreparedDataset, config: DataConfig) -> Split:
+    own = ("split", "folds", "fold", "inner_folds", "inner_fold", "groups", "stratify")
+    if given := [key for key in own if getattr(config, key) != DataConfig.model_fields[key].default]:
+        raise ConfigError(f"data.split_file says who is in which part. Remove data.{given[0]}.")
+    path = Path(str(config.split_file))
+    split = Split.load(path)
+    if split.dataset_fingerprint != dataset.fingerprint:
+        raise ConfigError(
+            f"The split {path} belongs to a dataset with the fingerprint {split.dataset_fingerprint[:12]}…, but "
+            f"'{dataset.name}' has {dataset.fingerprint[:12]}…. Use the dataset that it was made for."
+        )
+    if config.split_sha256 not in (None, split.fingerprint):
+        raise ConfigError(
+            f"The split {path} has changed: its fingerprint is {split.fingerprint[:12]}…, but data.split_sha256 is "
+            f"{str(config.split_sha256)[:12]}…."
+        )
+    known = set(dataset.cases["patient"].astype(str))
+    if strange := sorted({*split.train, *split.val, *split.test} - known):
+        raise ConfigError(
+            f"The split {path} names {len(strange)} patient(s) that '{dataset.name}' lacks, such as {strange[0]}."
+        )
+    return split
+
+
+def _read_split(values: Any, path: Path) -> tuple[Split, str | None]:
+    """Return the split that a file's values mean, and the fingerprint that the file states."""
+    keys = ("train", "val", "test", "dataset_fingerprint")
+    if not isinstance(values, dict) or (missing := [key for key in keys if key not in values]):
+        lacks = ", ".join(missing) if isinstance(values, dict) else "all keys"
+        raise ConfigError(f"The split {path} lacks {lacks}. Needed: {', '.join(keys)}.")
+    for part in PARTS:
+        ids = values[part]
+        if not isinstance(ids, list) or not ids or not all(isinstance(patient, str) for patient in ids):
+            raise ConfigError(f"The split {path}: '{part}' must be a list of one or more patient ids.")
+    counted = [patient for part in PARTS for patient in values[part]]
+    if len(counted) != len(set(counted)):
+        twice = sorted({patient for patient in counted if counted.count(patient) > 1})
+        raise ConfigError(f"The split {path} has {len(twice)} patient(s) more than once, such as {twice[0]}.")
+    stated, seed = values.get("fingerprint"), values.get("split_seed", 0)
+    if not isinstance(seed, int):
+        raise ConfigError(f"The split {path}: 'split_seed' must be a whole number. Received: {seed!r}")
+    scheme = values.get("scheme", "random" if stated else "file")
+    who = [tuple(sorted(values[part])) for part in PARTS]
+    grouping = str(values.get("grouping", "patient"))
+    split = Split(who[0], who[1], who[2], seed, str(values["dataset_fingerprint"]), grouping, str(scheme))
+    return split, stated
 
 
 def select_rows(dataset: PreparedDataset, split: Split, config: DataConfig) -> dict[str, np.ndarray]:
@@ -113,20 +271,3 @@ def middle_slices(cases: pd.DataFrame, rows: np.ndarray, most: int | None) -> np
         spare = max(len(ordered) - most, 0)
         kept.extend(ordered[spare // 2 : spare // 2 + most])
     return np.sort(np.asarray(kept, dtype=rows.dtype))
-
-
-def _stratified_order(cases: pd.DataFrame, rng: np.random.Generator) -> list[str]:
-    """Return the patients so that neighbours are alike, and in random order where they are equally alike."""
-    labels = cases.groupby("patient")["label"].agg(_most_frequent).sort_index()
-    slices = cases.groupby("patient")["label"].size().sort_index()
-    many = (slices > slices.median()).to_numpy()
-    order = np.lexsort((rng.permutation(len(labels)), many, labels.to_numpy(str)))
-    return [str(patient) for patient in labels.index[order]]
-
-
-def _most_frequent(labels: pd.Series) -> str:
-    return str(labels.mode().iloc[0])
-
-
-def _spread(positions: np.ndarray, count: int) -> np.ndarray:
-    return positions[((np.arange(count) + 0.5) * len(positions) / count).astype(int)]

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from lungzoo.data.preprocess.source import Source
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -51,6 +53,23 @@ def predict(model: Any, batches: Any, threshold: float) -> Predictions:
     if not labels:
         return found
     return replace(found, labels=np.concatenate(labels), label_probabilities=_softmax(np.concatenate(label_logits)))
+
+
+def on_own_grid(predictions: Predictions, source: Source, references: np.ndarray, rows: np.ndarray) -> Predictions:
+    """Bring predictions of cropped or resampled slices back to the grid that the slices have in their dataset.
+
+    Args:
+        predictions: of the cases `rows`, in that order.
+        source: what cropped and resampled them.
+        references: {0, 1} (n, H, W), the masks on the slices' own grid.
+        rows: row numbers in the dataset.
+    """
+    return replace(
+        predictions,
+        images=np.round(source.inverse(predictions.images.astype(np.float32), rows)).astype(np.uint8),
+        references=references > 0,
+        masks=source.inverse(predictions.masks, rows),
+    )
 
 
 def _middle(batch: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ def run_suite(
     executor: Executor,
     observe: Observer,
     fresh: bool = False,
+    allow_leakage: bool = False,
 ) -> ResultTable:
     """Run every arm with every seed that has no finished record, and return the table.
 
@@ -43,13 +44,14 @@ def run_suite(
         executor: carries out single runs.
         observe: receives events.
         fresh: run everything again, in a new parent run.
+        allow_leakage: run although training has seen the test split; the table says so.
 
     Raises:
         UnknownNameError, ConfigError: an arm cannot run on this dataset; nothing was started.
         BusyError: another process runs a suite in `runs`.
         TrackingError: the store stopped answering; results wait in `runs`.
     """
-    experiments = [check_experiment(experiment, dataset, tracker) for experiment in expand(suite)]
+    experiments = [check_experiment(experiment, dataset, tracker, allow_leakage) for experiment in expand(suite)]
     plan = plan_suite(suite, experiments, dataset)
     with exclusive(runs):
         done = {} if fresh else tracker.find([run.fingerprint for run in plan.runs])
@@ -70,6 +72,7 @@ def run_suite(
                     observe=observe,
                     suite_id=suite_id,
                     fresh=fresh,
+                    allow_leakage=allow_leakage,
                 )
             table = build_table(plan, tracker)
         except BaseException:
@@ -90,6 +93,7 @@ def run_one(
     observe: Observer,
     suite_id: str | None = None,
     fresh: bool = False,
+    allow_leakage: bool = False,
 ) -> str:
     """Have an executor carry out one experiment; a process that dies leaves a failed record.
 
@@ -98,6 +102,7 @@ def run_one(
         dataset, tracker, runs, executor, observe: see `run_suite`.
         suite_id: parent run, if the run belongs to a suite.
         fresh: start from the first epoch, whatever an earlier attempt left; results that wait are delivered first.
+        allow_leakage: see `run_suite`.
 
     Returns:
         What became of the run: "finished", "skipped" or "failed".
@@ -123,6 +128,7 @@ def run_one(
         experiment=tracker.experiment,
         uri=tracker.uri,
         suite_id=suite_id,
+        allow_leakage=allow_leakage,
     )
     ended: list[RunEnded] = []
 

@@ -28,11 +28,14 @@ def describe_dataset(dataset: PreparedDataset) -> dict[str, Any]:
     }
 
 
-def describe_split(split: Split, rows: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return what a record says of its split."""
+def describe_split(split: Split, rows: dict[str, np.ndarray], leakage: str = "") -> dict[str, Any]:
+    """Return what a record says of its split; `leakage` is what was let pass."""
     return {
         "fingerprint": split.fingerprint,
         "split_seed": split.split_seed,
+        "scheme": split.scheme,
+        "grouping": split.grouping,
+        "leakage": leakage,
         "patients": {part: len(getattr(split, part)) for part in PARTS},
         "slices": {part: len(rows[part]) for part in PARTS},
     }
@@ -65,7 +68,10 @@ def weights_manifest(record: RunRecord, model: ModelConfig, split: Split, file: 
             "split_seed": split.split_seed,
             "patients": {part: getattr(split, part) for part in PARTS},
         },
-        "protocol": {key: record.config[key] for key in ("data", "augment", "transfer", "train", "score")},
+        "protocol": {
+            **{key: record.config[key] for key in ("data", "augment", "transfer", "train", "score")},
+            "intensity": record.environment.get("intensity", {}),
+        },
         "metrics": {name: values for name, values in record.metrics.items() if values["cases"]},
         "created": record.started[:10],
         "lungzoo_version": str(record.environment.get("lungzoo", "")),

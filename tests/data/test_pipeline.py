@@ -1,9 +1,13 @@
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from lungzoo.config import AugmentConfig, DataConfig
+from lungzoo.data.case import Case, Slice
 from lungzoo.data.pipeline import Pipeline, View, neighbours
+from lungzoo.data.preprocess.grey import Statistics
 from lungzoo.errors import ConfigError
 
 AUGMENT = AugmentConfig(shift_px=2, flip=True, intensity=0.1)
@@ -153,3 +157,226 @@ def test_labels_are_numbers_and_others_are_minus_one(store, make_slice):
     slices = [make_slice(z, size_px=8, label=label) for z, label in enumerate(("benign", "", "malignant"))]
     _, _, label = shown(store(slices), View(labels=("benign", "malignant")), [2, 1, 0])
     np.testing.assert_array_equal(label, [[1], [-1], [0]])
+
+
+# What recorded results rest on: the batches of lungzoo 0.1, as sums along a wave and hashes of the masks.
+
+
+@pytest.fixture
+def patterned(store):
+    """Ten slices of 16×12 without any symmetry."""
+
+    def make(units):
+        y, x = np.mgrid[:16, :12]
+        slices = []
+        for n in range(10):
+            hu, grey = (97 * y * x + 31 * n + 11 * x) % 1700 - 1400, (37 * y + 91 * x + 53 * n) % 256
+            image = grey.astype(np.uint8) if units == "uint8" else hu.astype(np.int16)
+            mask = ((y - 8) ** 2 + (x - 4 - n % 3) ** 2 < 9).astype(np.uint8)
+            slices.append(Slice(image, mask, Case(f"c{n}", patient=f"p{n // 3}", volume=f"v{n // 5}", z=n)))
+        return store(slices, units)
+
+    return make
+
+
+def digest(found):
+    images, masks = (np.concatenate([batch[part] for batch in found]) for part in (0, 1))
+    wave = float((images * np.cos(np.arange(images.size)).reshape(images.shape)).sum())
+    return wave, hashlib.sha256(masks.astype(np.uint8).tobytes()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("units", "view", "shift_px", "wave", "masks"),
+    [
+        ("hu", View(), 0, -14.1667, "c0dea6f288f19fb2"),
+        ("hu", View(), 5, -10.6919, "a5f0ce180cc33898"),
+        ("hu", View(slices=3), 5, 8.9447, "a5f0ce180cc33898"),
+        ("hu", View(slices=3, volume=True), 5, 2.3941, "f32dc820ff8d48d1"),
+        ("uint8", View(), 5, -9.8096, "a5f0ce180cc33898"),
+        ("uint8", View(slices=3), 0, 5.787, "c0dea6f288f19fb2"),
+    ],
+)
+def test_batches_that_results_rest_on(patterned, units, view, shift_px, wave, masks):
+    augment = AugmentConfig(shift_px=5, flip=True, intensity=0.2) if shift_px else AugmentConfig()
+    pipeline = Pipeline(patterned(units), DataConfig(), 4, view)
+    found = digest(list(pipeline.training(np.arange(9), augment, 3, 1, 3).as_numpy_iterator()))
+    assert found == (pytest.approx(wave, abs=2e-3), masks)
+
+
+@pytest.mark.parametrize(("units", "wave"), [("hu", 0.5831), ("uint8", -9.0106)])
+def test_evaluation_that_results_rest_on(patterned, units, wave):
+    pipeline = Pipeline(patterned(units), DataConfig(), 4)
+    found = digest(list(pipeline.evaluation(np.arange(10), 6, 2).as_numpy_iterator()))
+    assert found == (pytest.approx(wave, abs=2e-3), "3a3d6e328de5c282")
+
+
+# Presets and every operation
+
+HEAVY = AugmentConfig(preset="heavy", shift_px=3)
+
+
+@pytest.mark.parametrize(
+    ("preset", "view"),
+    [("light", View()), ("medium", View(slices=3)), ("heavy", View()), ("heavy", View(slices=3, volume=True))],
+)
+def test_presets_keep_shapes_and_ranges(patterned, preset, view):
+    pipeline = Pipeline(patterned("hu"), DataConfig(), 4, view)
+    plain = next(pipeline.evaluation(np.arange(4), 0, 0).as_numpy_iterator())
+    augment = AugmentConfig(preset=preset, shift_px=3)
+    for image, mask, _ in pipeline.training(np.arange(10), augment, 0, 0, 1).as_numpy_iterator():
+        assert image.shape == plain[0].shape
+        assert mask.shape == plain[1].shape
+        assert image.min() >= 0
+        assert image.max() <= 1
+        assert set(np.unique(mask)) <= {0.0, 1.0}
+
+
+def test_a_resumed_heavy_run_sees_the_same_batches(patterned):
+    dataset = patterned("hu")
+    whole, resumed = batches(dataset, epochs=3, augment=HEAVY), batches(dataset, start=1, epochs=3, augment=HEAVY)
+    for one, other in zip(whole[2:], resumed, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_heavy_augmentation_of_a_case_does_not_depend_on_the_batch_size(patterned):
+    dataset = patterned("uint8")
+    pipelines = [Pipeline(dataset, DataConfig(), size) for size in (2, 5)]
+    small, large = (pipeline.shown(np.arange(10), HEAVY, 0, 4) for pipeline in pipelines)
+    assert sorted(small) == sorted(large) == list(range(10))
+    for row in range(10):
+        np.testing.assert_allclose(small[row][0], large[row][0], atol=1e-5)
+        np.testing.assert_array_equal(small[row][1], large[row][1])
+
+
+def test_an_operation_leaves_the_numbers_of_the_others_alone(patterned):
+    pipeline = Pipeline(patterned("hu"), DataConfig(), 5)
+    warped = AugmentConfig(shift_px=3, rotate_deg=30, warp_share=1, intensity=0)
+    both = warped.model_copy(update={"noise": 0.2, "effect_share": 0.5})
+    one, other = (pipeline.shown(np.arange(10), augment, 0, 0) for augment in (warped, both))
+    same = [np.array_equal(one[row][0], other[row][0]) for row in range(10)]
+    assert 1 <= sum(same) <= 9
+    assert all(np.array_equal(one[row][1], other[row][1]) for row in range(10))
+
+
+@pytest.mark.parametrize("volume", [False, True])
+def test_the_slices_of_a_stack_warp_together(dataset, volume):
+    pipeline = Pipeline(dataset, DataConfig(), 4, View(slices=3, volume=volume))
+    augment = AugmentConfig(rotate_deg=180, scale=0.3, elastic=0.05, warp_share=1, intensity=0)
+    same = dataset.images[0:1].repeat(len(dataset), 0)
+    pipeline._source._dataset.images = same
+    for image, _, _ in pipeline.training(np.arange(10), augment, 0, 0, 1).as_numpy_iterator():
+        slices = image[..., 0] if volume else np.moveaxis(image, -1, 1)
+        np.testing.assert_array_equal(slices[:, 0], slices[:, 1])
+        np.testing.assert_array_equal(slices[:, 2], slices[:, 1])
+
+
+def test_a_warp_of_nothing_is_a_move(patterned):
+    """Cases that are not warped come out of the warp as they come out of `move`."""
+    pipeline = Pipeline(patterned("hu"), DataConfig(), 5)
+    moved = AugmentConfig(shift_px=5, intensity=0)
+    some = moved.model_copy(update={"rotate_deg": 90.0, "warp_share": 0.4})
+    one, other = (pipeline.shown(np.arange(10), augment, 3, 0) for augment in (moved, some))
+    same = [np.abs(one[row][0] - other[row][0]).max() < 1e-6 for row in range(10)]
+    assert 3 <= sum(same) <= 9
+
+
+# Foreground, mixing
+
+
+@pytest.fixture
+def mostly_empty(store, make_slice):
+    """Twenty slices, the first two with a lesion."""
+    lesion = np.zeros((8, 8), np.uint8)
+    lesion[3:5, 3:5] = 1
+    return store([make_slice(z, mask=lesion if z < 2 else None, size_px=8) for z in range(20)])
+
+
+def test_foreground_is_a_share_of_the_epoch(mostly_empty):
+    pipeline = Pipeline(mostly_empty, DataConfig(), 5)
+
+    def share(foreground):
+        augment = AugmentConfig(preset="none", foreground=foreground)
+        found = pipeline.training(np.arange(20), augment, 0, 0, 20).as_numpy_iterator()
+        return np.mean(np.concatenate([mask.any(axis=(1, 2, 3)) for _, mask, _ in found]))
+
+    assert share(0) == share(0.05) == pytest.approx(0.1)
+    assert share(0.5) == pytest.approx(0.5, abs=0.06)
+    assert share(1) == 1
+
+
+def test_foreground_without_lesions_is_refused(store, make_slice):
+    pipeline = Pipeline(store([make_slice(z) for z in range(4)]), DataConfig(), 2)
+    with pytest.raises(ConfigError, match=r"need cases with a lesion. Received: none in the training split"):
+        pipeline.training(np.arange(4), AugmentConfig(foreground=0.5), 0, 0, 1)
+
+
+def test_copy_paste_gives_empty_slices_a_lesion_of_the_training_split(store, make_slice):
+    lesion = np.zeros((8, 8), np.uint8)
+    lesion[3:5, 3:5] = 1
+    slices = [make_slice(z, mask=lesion if z < 2 else None, size_px=8) for z in range(10)]
+    for z, item in enumerate(slices):
+        item.image[:] = np.where(item.mask, 100 - 200 * z, -900)
+    pipeline = Pipeline(store(slices), DataConfig(), 5)
+    seen = pipeline.shown(np.arange(1, 10), AugmentConfig(preset="none", copy_paste=1), 0, 0)
+    for row, (image, mask) in seen.items():
+        # Row 0 is not in the split: its 100 HU never show, row 1's -100 HU = 0.833 do.
+        assert image.max() == pytest.approx(1250 / 1500)
+        if row > 1:
+            np.testing.assert_array_equal(mask > 0, image > 0.7)
+
+
+def test_mix_up_takes_from_the_training_split_and_keeps_masks(patterned):
+    pipeline = Pipeline(patterned("uint8"), DataConfig(), 5)
+    plain, mixed = (
+        pipeline.shown(np.arange(10), AugmentConfig(preset="none", mixup=share, effect_share=1), 0, 0)
+        for share in (0, 0.5)
+    )
+    assert any((plain[row][0] != mixed[row][0]).any() for row in plain)
+    for row in plain:
+        np.testing.assert_array_equal(plain[row][1], mixed[row][1])
+
+
+# Windows as channels, normalisation
+
+
+def test_windows_are_channels(dataset):
+    config = DataConfig(windows=["lung", (-1400, -1300)])
+    image, mask, _ = next(Pipeline(dataset, config, 4).evaluation(np.array([3]), 0, 0).as_numpy_iterator())
+    assert image.shape == (1, 8, 8, 2)
+    # Background -1320 HU: 30 / 1500 of the first window, 80 / 100 of the second.
+    np.testing.assert_allclose(image[mask[..., 0] == 0], [[0.02, 0.8]] * 55, atol=1e-6)
+    np.testing.assert_allclose(image[mask[..., 0] == 1], [[1, 1]] * 9)
+
+
+def test_windows_of_a_stack_lie_side_by_side(dataset):
+    single = DataConfig(windows=["lung"])
+    both = DataConfig(windows=["lung", "mediastinum"])
+    rows, view = np.array([4, 7]), View(slices=3)
+    lung, two = (
+        next(Pipeline(dataset, config, 4, view).evaluation(rows, 0, 0).as_numpy_iterator())[0]
+        for config in (single, both)
+    )
+    assert two.shape == (2, 8, 8, 6)
+    np.testing.assert_array_equal(two[..., ::2], lung)
+    volume = View(slices=3, volume=True)
+    deep = next(Pipeline(dataset, both, 4, volume).evaluation(rows, 0, 0).as_numpy_iterator())[0]
+    assert deep.shape == (2, 3, 8, 8, 2)
+    np.testing.assert_array_equal(np.moveaxis(deep[..., 0], 1, -1), lung)
+
+
+def test_windows_of_8_bit_images_are_refused(store, make_slice):
+    dataset = store([make_slice(51)], units="uint8")
+    with pytest.raises(ConfigError, match=r"data.windows needs a dataset in HU; this one's images are 8-bit"):
+        Pipeline(dataset, DataConfig(windows=["lung"]), 1)
+
+
+def test_zscore_puts_three_deviations_into_the_range(store, make_slice):
+    dataset = store([make_slice(value) for value in (51, 102, 255)], units="uint8")
+    config = DataConfig(normalise="zscore")
+    pipeline = Pipeline(dataset, config, 3, statistics=Statistics((0.2,), (0.1,)))
+    image, _, _ = next(pipeline.evaluation(np.arange(3), 0, 0).as_numpy_iterator())
+    # 0.2 is the mean; 0.4 two deviations above it; 1 more than three.
+    np.testing.assert_allclose(image[:, 0, 0, 0], [0.5, 0.5 + 2 / 6, 1.0], atol=1e-6)
+    with pytest.raises(ConfigError, match=r"needs statistics of the training split. Received: none"):
+        Pipeline(dataset, config, 3)

@@ -15,6 +15,7 @@ from lungzoo.suites.report.table import build_table, mean_over_seeds
 from lungzoo.tracking.record import PlannedRun, RunRecord, SuitePlan
 
 METRICS = ("dice", "iou", "precision", "recall", "false_positive_rate")
+SPLIT = {"split_seed": 0, "scheme": "random", "grouping": "patient", "leakage": ""}
 DATASET = {"name": "d", "title": "D", "licence": "CC0-1.0", "fingerprint": "d" * 64}
 
 
@@ -32,7 +33,7 @@ def record(run: PlannedRun, dice: float, val_dice: float) -> RunRecord:
     interval = {"mean": dice, "low": dice - 0.1, "high": dice + 0.1, "cases": 3, "patients": 3}
     return RunRecord(
         run.fingerprint, run.arm, run.seed, "finished", config=run.config, dataset=DATASET,
-        split={"split_seed": 0, **{key: {"train": 9, "val": 3, "test": 4} for key in ("patients", "slices")}},
+        split={**SPLIT, **{key: {"train": 9, "val": 3, "test": 4} for key in ("patients", "slices")}},
         metrics=dict.fromkeys(METRICS, interval), counts={"lesion": 3, "empty": 1, "small": 0},
         validation={"val_dice": val_dice},
         cost={"params": 2_500_000, "trainable_params": 1, "train_seconds": 125.0, "peak_memory_mb": 1500.0},
@@ -142,3 +143,15 @@ def test_an_arm_with_missing_seeds_is_not_selected(tracker):
     rows = {row.status: row for row in table(tracker, *partial, whole).rows}
     assert rows["finished"].selected
     assert not rows["1 of 2 seeds"].selected
+
+
+def test_the_protocol_says_how_patients_were_dealt_and_what_leaks(tracker):
+    run = planned("a")
+    plain = record(run, 0.5, 0.5)
+    dealt = {"scheme": "fold 0 of 5", "grouping": "near", "leakage": "Leakage was allowed."}
+    tracker.records = {"a": replace(plain, split=plain.split | dealt)}
+    lines = table(tracker, run).protocol
+    assert lines[1].startswith(
+        "Split by groups of patients that near-duplicate slices link, fold 0 of 5, seed 0: train"
+    )
+    assert lines[-1] == "Leakage was allowed."

@@ -21,6 +21,7 @@ class Job:
         log: file for what the process writes beside its events.
         experiment, uri: of the tracker.
         suite_id: parent run.
+        allow_leakage: see `run_experiment`.
     """
 
     config: dict[str, Any]
@@ -30,6 +31,7 @@ class Job:
     experiment: str
     uri: str
     suite_id: str | None
+    allow_leakage: bool = False
 
     def to_json(self) -> str:
         """Return one line of JSON."""

@@ -38,6 +38,7 @@ def main() -> int:
             runs=Path(job.runs),
             suite_id=job.suite_id,
             observe=observe,
+            allow_leakage=job.allow_leakage,
         )
     except LungzooError as error:
         observe(Note(str(error)))

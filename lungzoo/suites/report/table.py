@@ -140,7 +140,7 @@ def _protocol(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, ...]:
     split, counts = record.split, record.counts
     patients = "/".join(str(split["patients"][part]) for part in ("train", "val", "test"))
     slices = "/".join(str(split["slices"][part]) for part in ("train", "val", "test"))
-    lines.append(f"Split by patient, seed {split['split_seed']}: train/val/test {patients} patients, {slices} slices.")
+    lines.append(f"{_split_in_words(split)}: train/val/test {patients} patients, {slices} slices.")
     smallest = record.config["score"]["min_lesion_px"]
     small = f"; {counts['small']} with a lesion under {smallest} px left out" if smallest > 1 else ""
     lines.append(f"Test: {counts['lesion']} slices with a lesion, {counts['empty']} without{small}.")
@@ -151,4 +151,12 @@ def _protocol(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, ...]:
     lines.append(
         "Dice, IoU, precision, recall: mean over slices with a lesion. FP: share of lesion-free slices marked."
     )
+    lines += sorted({text for record in finished if (text := record.split["leakage"])})
     return tuple(lines)
+
+
+def _split_in_words(split: dict[str, Any]) -> str:
+    """Say how patients were dealt: "Split by patient, seed 0"."""
+    kept = "groups of patients that near-duplicate slices link" if split["grouping"] == "near" else "patient"
+    scheme = "" if split["scheme"] == "random" else f", {split['scheme']}"
+    return f"Split by {kept}{scheme}, seed {split['split_seed']}"

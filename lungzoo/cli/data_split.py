@@ -1,0 +1,56 @@
+"""`lungzoo data split`: write the split that a benchmark with these settings uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from lungzoo.config import DataConfig
+
+SET_OPTION = typer.Option(
+    [], "--set", help="Any setting of the split, KEY=VALUE, such as folds=5 or groups=near; repeatable."
+)
+
+
+def split(
+    folder: Path = typer.Argument(help="A prepared dataset."),
+    out: Path = typer.Option(..., help="JSON file to write."),
+    val: float | None = typer.Option(None, help="Share of patients for validation. [default: 0.15]"),
+    test: float | None = typer.Option(None, help="Share of patients for testing. [default: 0.15]"),
+    seed: int | None = typer.Option(None, help="split_seed. [default: 0]"),
+    folds: int | None = typer.Option(None, help="Deal into this many folds; fold 0 is for testing, or --set fold=K."),
+    settings: list[str] = SET_OPTION,
+) -> None:
+    """Write the patient split that a benchmark with these settings uses."""
+    from lungzoo.cli.data_audit import search_progress
+    from lungzoo.data.split import PARTS, split_dataset
+    from lungzoo.data.store import PreparedDataset
+    from lungzoo.errors import storage_error
+
+    given = {"val_fraction": val, "test_fraction": test, "split_seed": seed, "folds": folds}
+    dataset = PreparedDataset(folder)
+    config = data_config(settings, given, "lungzoo data split")
+    with search_progress() as progress:
+        parts = split_dataset(dataset, config, progress)
+    try:
+        parts.save(out)
+    except OSError as error:
+        raise storage_error("write the split", error) from error
+    counts = ", ".join(f"{part} {len(getattr(parts, part))}" for part in PARTS)
+    kept = "" if parts.grouping == "patient" else ", near-duplicates kept together"
+    typer.echo(f"Wrote {out}: patients {counts} ({parts.scheme}{kept}).")
+
+
+def data_config(settings: list[str], given: Mapping[str, Any], where: str) -> DataConfig:
+    """Return the data settings that the options of a command mean; "data." before a key may be left out."""
+    from lungzoo.cli.settings import read_setting
+    from lungzoo.config import DataConfig
+    from lungzoo.schema import parse
+
+    values = {key.removeprefix("data."): value for key, value in map(read_setting, settings)}
+    values |= {key: value for key, value in given.items() if value is not None}
+    return parse(DataConfig, values, where)

@@ -1,0 +1,35 @@
+"""Frozen, strict, hashable descriptions of an experiment; TOML in, fingerprint out.
+
+An `ExperimentConfig` says everything that decides a result apart from the data. Together with the dataset's
+fingerprint and `RESULTS_REVISION` it gives the run's fingerprint: same fingerprint, same run.
+"""
+
+from __future__ import annotations
+
+from lungzoo.config.augment import AUGMENT_PRESETS, AugmentConfig
+from lungzoo.config.data import WINDOWS_HU, DataConfig, PhantomConfig, Window
+from lungzoo.config.experiment import RESULTS_REVISION, ArmsConfig, ExperimentConfig, SuiteConfig
+from lungzoo.config.model import Attention, ModelConfig, Normalisation, TransferConfig, Upsampling
+from lungzoo.config.train import LossTerm, LossTerms, ScoreConfig, TrainConfig
+
+__all__ = [
+    "AUGMENT_PRESETS",
+    "RESULTS_REVISION",
+    "WINDOWS_HU",
+    "ArmsConfig",
+    "Attention",
+    "AugmentConfig",
+    "DataConfig",
+    "ExperimentConfig",
+    "LossTerm",
+    "LossTerms",
+    "ModelConfig",
+    "Normalisation",
+    "PhantomConfig",
+    "ScoreConfig",
+    "SuiteConfig",
+    "TrainConfig",
+    "TransferConfig",
+    "Upsampling",
+    "Window",
+]

@@ -1,0 +1,159 @@
+"""A dataset's slices after the steps that a config names, and predictions back on the slices' own grids."""
+
+from __future__ import annotations
+
+import tempfile
+
+import numpy as np
+
+from lungzoo.config import DataConfig
+from lungzoo.data.preprocess.clahe import clahe
+from lungzoo.data.preprocess.grid import Grid
+from lungzoo.data.preprocess.lungs import lung_box
+from lungzoo.data.store import PreparedDataset
+from lungzoo.errors import ConfigError
+
+_AIR_HU = -1024.0
+
+
+class Source:
+    """Slices of a dataset, after the preprocessing of a config.
+
+    A step is carried out when a slice is first read. The result is kept in a file without a name that goes when the
+    source does, so that memory stays flat and later epochs read as fast as without any step.
+
+    Args:
+        dataset: the opened dataset.
+        config: the steps.
+
+    Raises:
+        ConfigError: spacing_mm of slices whose spacing is unknown, or CLAHE beside several windows.
+    """
+
+    def __init__(self, dataset: PreparedDataset, config: DataConfig) -> None:
+        self._dataset, self._config = dataset, config
+        self.dtype = dataset.images.dtype
+        self._source_yx: tuple[int, int] = dataset.images.shape[1:]
+        self.shape_yx: tuple[int, int] = (config.size_px,) * 2 if config.size_px else self._source_yx
+        self._regrids = bool(config.size_px or config.spacing_mm or "lung_crop" in config.preprocess)
+        self._volumes = dataset.cases["volume"].to_numpy()
+        self._spacing_mm = dataset.cases[["spacing_y_mm", "spacing_x_mm"]].to_numpy(float)
+        self._grids: dict[str, Grid] = {}
+        self._kept: tuple[np.ndarray, np.ndarray] | None = None
+        self._check()
+        if self._regrids or config.preprocess:
+            self._kept = self._scratch(self.dtype), self._scratch(np.dtype("u1"))
+            self._done = np.zeros(len(dataset), bool)
+
+    @property
+    def regrids(self) -> bool:
+        """Whether slices are cropped or resampled, so that `inverse` has something to do."""
+        return self._regrids
+
+    def read(self, rows: np.ndarray, mask_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return images of rows (…) as (…, H, W) in raw units, and lesion masks of others, uint8 {0, 1}."""
+        flat, mask_flat = rows.ravel(), mask_rows.ravel()
+        if self._kept is None:
+            image = np.asarray(self._dataset.images[flat])
+            mask = self._dataset.consensus(mask_flat, self._config.consensus_readers)
+        else:
+            self._fill(np.union1d(flat, mask_flat))
+            image, mask = np.asarray(self._kept[0][flat]), np.asarray(self._kept[1][mask_flat])
+        return image.reshape(*rows.shape, *self.shape_yx), mask.reshape(*mask_rows.shape, *self.shape_yx)
+
+    def inverse(self, predictions: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return masks or probabilities (n, h, w) of rows on the slices' own grid, (n, H, W); 0 outside.
+
+        Masks come back as bool or uint8 as they were, probabilities as float32.
+        """
+        if not self._regrids:
+            return predictions
+        back = np.zeros((len(rows), *self._source_yx), predictions.dtype)
+        for number, row in enumerate(rows):
+            grid = self.grid(int(row)).inverse
+            is_mask = predictions.dtype.kind in "bu"
+            back[number] = grid.resample_mask(predictions[number]) if is_mask else grid.resample(predictions[number], 0)
+        return back
+
+    def spacing_mm(self, row: int) -> tuple[float, float]:
+        """Return the (y, x) spacing of a slice as it is read; NaN where unknown."""
+        y, x = self._spacing_mm[row]
+        step_y, step_x = self.grid(row).step_yx if self._regrids else (1.0, 1.0)
+        return float(y * step_y), float(x * step_x)
+
+    def grid(self, row: int) -> Grid:
+        """Return the grid of a slice; it is the same for all slices of a volume, so that stacks fit together."""
+        volume = str(self._volumes[row])
+        if volume not in self._grids:
+            self._grids[volume] = self._make_grid(np.flatnonzero(self._volumes == self._volumes[row]))
+        return self._grids[volume]
+
+    def _make_grid(self, rows: np.ndarray) -> Grid:
+        config = self._config
+        box: tuple[slice, slice] = (slice(0, self._source_yx[0]), slice(0, self._source_yx[1]))
+        if "lung_crop" in config.preprocess:
+            boxes = [lung_box(self._dataset.images[row]) for row in rows]
+            found = [each for each in boxes if each != box] or [box]
+            box = _union([each[0] for each in found]), _union([each[1] for each in found])
+        sides = [each.stop - each.start for each in box]
+        centre = [each.start + (side - 1) / 2 for each, side in zip(box, sides, strict=True)]
+        if config.spacing_mm:
+            step = [config.spacing_mm / spacing for spacing in self._spacing_mm[rows[0]]]
+        else:
+            step = [max(side / shape for side, shape in zip(sides, self.shape_yx, strict=True))] * 2
+        return Grid.around((centre[0], centre[1]), (step[0], step[1]), self.shape_yx, self._source_yx)
+
+    def _fill(self, rows: np.ndarray) -> None:
+        """Carry the steps out for rows that were not read yet; two threads may do the same, to the same end."""
+        assert self._kept is not None
+        for row in rows[~self._done[rows]]:
+            image, mask = self._dataset.images[row], self._dataset.consensus(np.array([row]), self._needed)[0]
+            if self._regrids:
+                grid = self.grid(int(row))
+                image, mask = grid.resample(image, self._air), grid.resample_mask(mask)
+            if "clahe" in self._config.preprocess:
+                image = self._equalised(image)
+            if self.dtype.kind in "iu":
+                image = np.round(image)
+            self._kept[0][row], self._kept[1][row] = image, mask
+            self._done[row] = True
+
+    def _equalised(self, image: np.ndarray) -> np.ndarray:
+        low, high = self._range
+        return low + clahe(np.clip((np.asarray(image, np.float32) - low) / (high - low), 0, 1)) * (high - low)
+
+    @property
+    def _needed(self) -> int:
+        return self._config.consensus_readers
+
+    @property
+    def _air(self) -> float:
+        return _AIR_HU if self._dataset.units == "hu" else 0.0
+
+    @property
+    def _range(self) -> tuple[float, float]:
+        if self._dataset.units != "hu":
+            return 0.0, 255.0
+        return self._config.windows[0] if self._config.windows else self._config.window_hu
+
+    def _scratch(self, dtype: np.dtype) -> np.ndarray:
+        with tempfile.TemporaryFile(prefix="lungzoo-") as file:
+            return np.memmap(file, dtype, "w+", shape=(len(self._dataset), *self.shape_yx))
+
+    def _check(self) -> None:
+        config, unknown = self._config, ~np.isfinite(self._spacing_mm).all(axis=1)
+        if config.spacing_mm and unknown.any():
+            case = self._dataset.cases["case"].iloc[int(np.flatnonzero(unknown)[0])]
+            raise ConfigError(
+                f"data.spacing_mm needs the spacing of every slice; '{self._dataset.name}' does not know it of "
+                f"{int(unknown.sum())} of {len(unknown)}, such as {case}. Received: {config.spacing_mm}. Leave it out."
+            )
+        if "clahe" in config.preprocess and len(config.windows) > 1:
+            raise ConfigError(
+                'The step "clahe" of data.preprocess equalises one window. '
+                f"Received: {len(config.windows)} in data.windows. Allowed: at most 1."
+            )
+
+
+def _union(sides: list[slice]) -> slice:
+    return slice(min(side.start for side in sides), max(side.stop for side in sides))

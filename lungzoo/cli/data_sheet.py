@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from lungzoo.cli.output import without_native_logs
 from lungzoo.cli.settings import read_setting
 
 
@@ -27,5 +28,6 @@ def augment(
     config = parse(AugmentConfig, values, "lungzoo data augment")
     dataset = PreparedDataset(folder)
     path = out or Path(f"{dataset.name}-augment-{preset}.png")
-    augmented_sheet(dataset, path, config, rows=cases, seed=seed)
+    with without_native_logs():
+        augmented_sheet(dataset, path, config, rows=cases, seed=seed)
     typer.echo(f"Wrote {path}.")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -29,6 +33,20 @@ def print_listing(rows: list[dict[str, Any]], as_json: bool, hidden: tuple[str, 
     for row in rows:
         table.add_row(*(Text(_text(row[column])) for column in shown))
     Console().print(table)
+
+
+@contextmanager
+def without_native_logs() -> Iterator[None]:
+    """Silence what TensorFlow's C++ writes to stderr while it starts, which no setting of its own stops."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _text(value: Any) -> str:

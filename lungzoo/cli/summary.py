@@ -30,11 +30,23 @@ def _facts(facts: dict[str, Any]) -> list[str]:
             f"{facts['slices_with_lesion']} with a lesion, {facts['slices_disputed']} disputed, "
             f"{facts['slices_empty']} empty"
         ),
+        **_volume(facts["lesion_volume"]),
         "Spacing": _spacing(facts["spacing"]),
         "Fingerprint": facts["fingerprint"],
         "Contact sheet": facts["contact_sheet"],
     }
     return [f"{key:<13}  {value or '–'}" for key, value in about.items()]
+
+
+def _volume(sizes: dict[str, Any]) -> dict[str, str]:
+    """Lesion volume, where grids are known."""
+    if not sizes:
+        return {}
+    percentiles, count = sizes["percentiles_cm3"], sizes["volumes"]
+    if count == 1:
+        return {"Lesion volume": f"{percentiles['50']:g} cm³"}
+    spread = f"median {percentiles['50']:g} cm³, range {percentiles['0']:g} to {percentiles['100']:g}"
+    return {"Lesion volume": f"{spread}, in {count} volumes"}
 
 
 def _spacing(spacing: dict[str, Any]) -> str:

@@ -25,7 +25,8 @@ def summarise(dataset: PreparedDataset) -> dict[str, Any]:
     diameter of a circle of the same area on that slice.
 
     Returns:
-        JSON-able values. `slices_with_lesion`, `slices_disputed` (drawn by too few readers) and
+        JSON-able values. `lesion_volume` is that of whole volumes, and empty where no grid is known;
+        `slices_with_lesion`, `slices_disputed` (drawn by too few readers) and
         `slices_empty` add up to `slices`. Lesions are measured in mm where the spacing is known and in
         pixels where not: `lesion_diameter` has an entry for each unit in use.
     """
@@ -45,6 +46,7 @@ def summarise(dataset: PreparedDataset) -> dict[str, Any]:
         "spacing": _spacing(dataset),
         "labels": _labels(dataset),
         "lesion_diameter": _lesion_diameters(dataset, area_px),
+        "lesion_volume": _lesion_volumes(dataset, area_px),
         "readers": _readers(dataset),
         "fingerprint": dataset.fingerprint,
     }
@@ -99,6 +101,21 @@ def _lesion_diameters(dataset: PreparedDataset, area_px: np.ndarray) -> dict[str
         "px": _diameter(area_px[lesion & ~known]),
     }
     return {unit: _distribution(values, BINS[unit]) for unit, values in sizes.items() if len(values)}
+
+
+def _lesion_volumes(dataset: PreparedDataset, area_px: np.ndarray) -> dict[str, Any]:
+    """Lesion volume of each volume whose grid is known and that has a lesion, in cm³."""
+    cases = dataset.cases
+    voxel_cm3 = cases[["spacing_z_mm", "spacing_y_mm", "spacing_x_mm"]].prod(axis=1, skipna=False) / 1000
+    per_volume = (voxel_cm3 * area_px).groupby(cases["volume"].to_numpy()).sum()
+    found = per_volume[per_volume.index.isin(list(dataset.volumes)) & (per_volume > 0)].to_numpy()
+    if not len(found):
+        return {}
+    percentiles = np.percentile(found, PERCENTILES)
+    return {
+        "volumes": len(found),
+        "percentiles_cm3": {str(p): round(float(v), 3) for p, v in zip(PERCENTILES, percentiles, strict=True)},
+    }
 
 
 def _diameter(area: np.ndarray) -> np.ndarray:

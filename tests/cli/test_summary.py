@@ -7,6 +7,7 @@ FACTS = {
     "patients": 3, "volumes": 4, "slices": 12, "slices_with_lesion": 9, "slices_disputed": 2, "slices_empty": 1,
     "spacing": {"z_mm": [0.6, 5.0], "y_mm": [0.5, 0.5], "x_mm": None, "slices_unknown": 2},
     "labels": {"benign": {"slices": 10, "patients": 2}, "unlabelled": {"slices": 2, "patients": 1}},
+    "lesion_volume": {},
     "lesion_diameter": {
         "mm": {
             "slices": 9,
@@ -53,3 +54,11 @@ def test_a_dataset_without_lesions_or_spacing():
     lines = summary_lines({**FACTS, "lesion_diameter": {}, "spacing": spacing})
     assert "Spacing        unknown for 12 slices" in lines
     assert not [line for line in lines if "diameter" in line]
+
+
+def test_lesion_volumes_where_grids_are_known():
+    one = {"volumes": 1, "percentiles_cm3": {"0": 156.323, "50": 156.323, "100": 156.323}}
+    assert "Lesion volume  156.323 cm³" in summary_lines({**FACTS, "lesion_volume": one})
+    two = {"volumes": 2, "percentiles_cm3": {"0": 1.5, "50": 2.25, "100": 3.0}}
+    line = "Lesion volume  median 2.25 cm³, range 1.5 to 3, in 2 volumes"
+    assert line in summary_lines({**FACTS, "lesion_volume": two})

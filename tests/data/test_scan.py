@@ -8,6 +8,7 @@ from lungzoo.data.geometry import Geometry
 from lungzoo.data.readers import Entry, ScanReader
 from lungzoo.data.scan import Scan, slices_of
 from lungzoo.data.store import PreparedDataset
+from lungzoo.data.summary import summarise
 from lungzoo.data.writer import import_dataset
 from lungzoo.errors import ConfigError, DatasetError, ImportRefused
 
@@ -82,3 +83,10 @@ def test_a_setting_that_no_reader_has(tmp_path):
         TwoScans(tmp_path, {"slice": "all"})
     with pytest.raises(ConfigError, match=r"must be like 'all'. Received: 3"):
         TwoScans(tmp_path, {"slices": 3})
+
+
+def test_the_lesion_volume_of_a_whole_volume(tmp_path):
+    import_dataset(TwoScans(tmp_path), "two", tmp_path / "d", skip_faulty=True)
+    found = summarise(PreparedDataset(tmp_path / "d"))["lesion_volume"]
+    assert found["volumes"] == 1
+    assert found["percentiles_cm3"]["50"] == round(2 * 0.5 * 0.7 * 2.5 / 1000, 3)

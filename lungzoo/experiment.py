@@ -85,7 +85,7 @@ def ended_event(record: RunRecord) -> RunEnded:
     """Return the event that tells how a run ended."""
     score = record.metrics.get("dice", {}).get("mean")
     seconds = record.cost.get("train_seconds", 0.0)
-    return RunEnded(record.arm, record.seed, record.status, record.reason, score, seconds)
+    return RunEnded(record.title, record.seed, record.status, record.reason, score, seconds)
 
 
 def record_failure(
@@ -182,10 +182,10 @@ class _Run:
         except TrackingError as error:
             if record.status != "finished":
                 raise TrackingError(
-                    f"{error} The run of '{record.arm}' was {record.status}: {record.reason}"
+                    f"{error} The run of '{record.title}' was {record.status}: {record.reason}"
                 ) from error
             raise TrackingError(
-                f"{error} The results of '{record.arm}' are safe in {outbox}; the same command delivers them."
+                f"{error} The results of '{record.title}' are safe in {outbox}; the same command delivers them."
             ) from error
         self.workspace.delivered(keep_progress=record.status == "failed")
         return record
@@ -235,7 +235,7 @@ class _Run:
     def _announce(self, model: Any, pipeline: Pipeline) -> None:
         steps = pipeline.steps_per_epoch(self.rows["train"])
         record, epochs = self.record, self.config.train.epochs
-        self.observe(RunStarted(record.arm, record.seed, epochs, steps, model.count_params()))
+        self.observe(RunStarted(record.title, record.seed, epochs, steps, model.count_params()))
 
     def _log_epoch(self, run_id: str | None, epoch: int, metrics: dict[str, float]) -> None:
         if run_id is None:
@@ -275,7 +275,7 @@ class _Run:
         )
         with self.workspace.packing() as folder:
             scores.to_csv(folder / "per_case.csv", index=False)
-            save_overlays(predictions, scores, f"{record.arm}, seed {record.seed}", folder / "overlays.png")
+            save_overlays(predictions, scores, f"{record.title}, seed {record.seed}", folder / "overlays.png")
             self.split.save(folder / "split.json")
             (folder / "history.json").write_text(json.dumps(progress.history, indent=1))
             (folder / "environment.json").write_text(json.dumps(record.environment, indent=1))

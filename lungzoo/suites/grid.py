@@ -22,21 +22,24 @@ def load_suite(name: str) -> SuiteConfig:
 
 
 def expand(suite: SuiteConfig) -> list[ExperimentConfig]:
-    """Return every arm with every seed, in the order of the file.
+    """Return every arm with every seed and fold, in the order of the file.
+
+    With `data.folds` and no `data.fold` every fold has its run.
 
     Raises:
         ConfigError: a setting that no experiment has, or two arms of the same name.
     """
     experiments = [
-        _experiment(suite, arms, model, transfer, seed)
+        _experiment(suite, arms, model, transfer, seed, fold)
         for arms in suite.arms
         for model in arms.models
         for transfer in arms.transfers
         for seed in suite.seeds
+        for fold in _folds(suite)
     ]
-    seen: set[tuple[str, int]] = set()
+    seen: set[tuple[str, int, int]] = set()
     for experiment in experiments:
-        key = (experiment.arm, experiment.train.train_seed)
+        key = (experiment.arm, experiment.train.train_seed, experiment.data.fold)
         if key in seen:
             raise ConfigError(
                 f"Suite '{suite.name}' has two arms called '{experiment.arm}' with seed {key[1]}. "
@@ -57,14 +60,19 @@ def plan_suite(suite: SuiteConfig, experiments: list[ExperimentConfig], dataset:
     )  # fmt: skip
 
 
+def _folds(suite: SuiteConfig) -> list[int]:
+    data = suite.data
+    return [data.fold] if data.folds is None or "fold" in data.model_fields_set else list(range(data.folds))
+
+
 def _experiment(
-    suite: SuiteConfig, arms: ArmsConfig, model: str, transfer: TransferConfig, seed: int
+    suite: SuiteConfig, arms: ArmsConfig, model: str, transfer: TransferConfig, seed: int, fold: int
 ) -> ExperimentConfig:
     for section, key, instead in (("model", "name", "models of [[arms]]"), ("train", "train_seed", "seeds")):
         if key in getattr(arms, section) or key in _given(suite, section):
             raise ConfigError(f"Suite '{suite.name}': '{section}.{key}' is set by the suite's {instead}. Remove it.")
     values = {
-        "data": suite.data.model_dump(),
+        "data": {**suite.data.model_dump(), "fold": fold},
         "augment": suite.augment.model_dump(),
         "model": {**suite.model, **arms.model, "name": model},
         "transfer": transfer.model_dump(),

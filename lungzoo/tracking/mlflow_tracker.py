@@ -101,7 +101,7 @@ class MlflowTracker:
             tags = {_KIND: "run", _FINGERPRINT: started.fingerprint, _STATUS: "running", **_filter_tags(started)}
             if suite_id:
                 tags["mlflow.parentRunId"] = suite_id
-            run_id = self._create_run(f"{started.arm} · seed {started.seed}", tags)
+            run_id = self._create_run(f"{started.title} · seed {started.seed}", tags)
             params = [Param(key, str(value)[:6000]) for key, value in _flatten(started.config)]
             for start in range(0, len(params), 100):
                 self._client.log_batch(run_id, params=params[start : start + 100])
@@ -326,6 +326,7 @@ def _filter_tags(record: RunRecord) -> dict[str, str]:
         "recipe": config["transfer"]["recipe"],
         "weights": config["transfer"]["weights"] or "none",
         "seed": str(record.seed),
+        "fold": "none" if record.fold is None else str(record.fold),
         "dataset": record.dataset["name"],
         "phase": "benchmark",
         "mlflow.source.git.commit": record.environment.get("git_commit", ""),

@@ -49,6 +49,17 @@ class RunRecord:
     environment: dict[str, Any] = field(default_factory=dict)
     started: str = ""
 
+    @property
+    def fold(self) -> int | None:
+        """Which fold was the test split; None without folds."""
+        data = self.config.get("data", {})
+        return int(data["fold"]) if data.get("folds") else None
+
+    @property
+    def title(self) -> str:
+        """The arm, and the fold where there are folds."""
+        return self.arm if self.fold is None else f"{self.arm}, fold {self.fold}"
+
     def save(self, path: Path) -> None:
         """Write the record as JSON."""
         path.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n", encoding="utf-8")

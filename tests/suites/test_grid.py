@@ -77,3 +77,11 @@ def test_a_suite_is_refused_whole_when_one_arm_cannot_run(phantom, tracker, tmp_
     with pytest.raises(ConfigError, match=r"unet_resnet50 / scratch: the dataset 'phantom' has one class of mask"):
         run_suite(config, phantom, tracker=tracker, runs=runs, executor=LocalExecutor(), observe=ignore)
     assert not runs.exists()
+
+
+def test_every_fold_has_its_run_unless_one_is_named():
+    arms = [{"models": ["unet_mobilenetv2"]}]
+    every = expand(suite(arms=arms, seeds=[0, 1], data={"folds": 3}))
+    assert [(e.train.train_seed, e.data.fold) for e in every] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+    assert [e.data.fold for e in expand(suite(arms=arms, data={"folds": 3, "fold": 2}))] == [2]
+    assert [e.data.fold for e in expand(suite(arms=arms))] == [0]

@@ -155,3 +155,24 @@ def test_the_protocol_says_how_patients_were_dealt_and_what_leaks(tracker):
         "Split by groups of patients that near-duplicate slices link, fold 0 of 5, seed 0: train"
     )
     assert lines[-1] == "Leakage was allowed."
+
+
+def test_folds_are_pooled_and_seeds_averaged(tracker):
+    """Two folds of different cases; fold 0 has two seeds."""
+    names = {"a": (0, 0), "b": (0, 1), "c": (1, 0)}
+    runs = []
+    for name, (fold, seed) in names.items():
+        run = planned(name, seed=seed)
+        runs.append(replace(run, config=run.config | {"data": run.config["data"] | {"folds": 2, "fold": fold}}))
+    tracker.records = {run.fingerprint: record(run, 0.5, 0.5) for run in runs}
+    others = scores([0.9, 0.9, 0.9]).assign(case=list("uvw"), patient=list("123"))
+    tracker.scores = {"a": scores([0.2, 0.4, 0.6]), "b": scores([0.4, 0.6, 0.8]), "c": others}
+    result = table(tracker, *runs)
+    (row,) = result.rows
+    assert row.status == "finished"
+    assert row.seeds == (0, 1)
+    assert row.metrics["dice"]["mean"] == pytest.approx((0.3 + 0.5 + 0.7 + 3 * 0.9) / 6)
+    assert row.metrics["dice"]["patients"] == 6
+    assert [line for line in result.protocol if line.startswith("Test:")] == [
+        "Test: 6 slices with a lesion, 2 without."
+    ]

@@ -24,12 +24,13 @@ class Row:
     Args:
         arm: its name.
         recipe: human name of the transfer recipe.
-        status: "finished", "skipped", "failed", "pending", or "2 of 3 seeds".
+        status: "finished", "skipped", "failed", "pending", "2 of 3 seeds" or, with folds, "7 of 10 runs".
         reason: why it was skipped or failed.
         outcomes: status of each of its runs that is over, in the order of the seeds.
         seeds: seeds with a finished run.
         val_dice: best validation Dice, mean over seeds; NaN without a finished run.
-        metrics: {metric: {mean, low, high, cases, patients}}, per-case means over seeds on the test split.
+        metrics: {metric: {mean, low, high, cases, patients}}, per-case means over seeds on the test split, or on
+            those of all folds together.
         cost: params, train_seconds, peak_memory_mb; means over seeds.
         selected: the arm with the best validation Dice among those whose seeds are all finished.
     """
@@ -99,7 +100,7 @@ def _row(arm: str, runs: list[PlannedRun], records: dict[str, RunRecord], tracke
         status=status,
         reason=reason,
         outcomes=tuple(record.status for record in found),
-        seeds=tuple(record.seed for record in finished),
+        seeds=tuple(dict.fromkeys(record.seed for record in finished)),
         val_dice=float(np.mean([r.validation["val_dice"] for r in finished])) if finished else float("nan"),
         metrics=_metrics(finished, config, tracker),
         cost={key: float(np.mean([r.cost[key] for r in finished])) for key in finished[0].cost} if finished else {},
@@ -112,15 +113,24 @@ def _status(runs: list[PlannedRun], found: list[RunRecord], finished: list[RunRe
         return "finished", ""
     reason = reasons[0].reason if reasons else ""
     if finished:
-        return f"{len(finished)} of {len(runs)} seeds", reason
+        return f"{len(finished)} of {len(runs)} {'seeds' if finished[0].fold is None else 'runs'}", reason
     return (reasons[0].status, reason) if reasons else ("pending", "")
 
 
 def _metrics(finished: list[RunRecord], config: ExperimentConfig, tracker: Tracker) -> dict[str, dict[str, float]]:
     if len(finished) < 2:
         return finished[0].metrics if finished else {}
-    scores = mean_over_seeds([tracker.case_scores(record.fingerprint) for record in finished])
-    return summarise(scores, config.score)
+    by_fold: dict[int | None, list[pd.DataFrame]] = {}
+    for record in finished:
+        by_fold.setdefault(record.fold, []).append(tracker.case_scores(record.fingerprint))
+    return summarise(pool_folds([mean_over_seeds(tables) for tables in by_fold.values()]), config.score)
+
+
+def pool_folds(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Put the cases of all folds into one table: each patient is tested in one fold."""
+    import pandas as pd
+
+    return pd.concat(tables, ignore_index=True)
 
 
 def mean_over_seeds(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -137,10 +147,9 @@ def _protocol(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, ...]:
     if not finished:
         return tuple(lines)
     record = finished[0]
-    split, counts = record.split, record.counts
-    patients = "/".join(str(split["patients"][part]) for part in ("train", "val", "test"))
-    slices = "/".join(str(split["slices"][part]) for part in ("train", "val", "test"))
-    lines.append(f"{_split_in_words(split)}: train/val/test {patients} patients, {slices} slices.")
+    per_fold = {record.fold: record for record in finished}
+    counts = {key: sum(each.counts[key] for each in per_fold.values()) for key in record.counts}
+    lines += [_split_in_words(each.split) for _, each in sorted(per_fold.items(), key=lambda pair: pair[0] or 0)]
     smallest = record.config["score"]["min_lesion_px"]
     small = f"; {counts['small']} with a lesion under {smallest} px left out" if smallest > 1 else ""
     lines.append(f"Test: {counts['lesion']} slices with a lesion, {counts['empty']} without{small}.")
@@ -156,7 +165,10 @@ def _protocol(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, ...]:
 
 
 def _split_in_words(split: dict[str, Any]) -> str:
-    """Say how patients were dealt: "Split by patient, seed 0"."""
+    """Say how patients were dealt: "Split by patient, seed 0: train/val/test 9/3/4 patients, …"."""
     kept = "groups of patients that near-duplicate slices link" if split["grouping"] == "near" else "patient"
     scheme = "" if split["scheme"] == "random" else f", {split['scheme']}"
-    return f"Split by {kept}{scheme}, seed {split['split_seed']}"
+    patients = "/".join(str(split["patients"][part]) for part in ("train", "val", "test"))
+    slices = "/".join(str(split["slices"][part]) for part in ("train", "val", "test"))
+    dealt = f"train/val/test {patients} patients, {slices} slices"
+    return f"Split by {kept}{scheme}, seed {split['split_seed']}: {dealt}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lungzoo.config import ExperimentConfig
-from lungzoo.data.audit import recorded_audit, shared_patients, shared_volumes
+from lungzoo.data.audit import common_patients, recorded_audit, shared_patients, shared_volumes
 from lungzoo.data.preprocess.grey import ranges_of
 from lungzoo.data.preprocess.source import Source
 from lungzoo.data.split import PARTS, Split, select_rows, split_dataset
@@ -149,7 +149,7 @@ def check_leakage(
     """
     found = find_leakage(manifest, split, dataset)
     if found and not allow:
-        raise ConfigError("\n".join(found))
+        raise ConfigError("\n".join(found) + "\nTo run all the same: --allow-leakage; the table then says so.")
     return "Leakage was allowed, so the scores are too good. " + " ".join(found) if found else None
 
 
@@ -158,7 +158,7 @@ def find_leakage(manifest: WeightsManifest | None, split: Split, dataset: Prepar
     found = []
     if manifest is not None and manifest.trained_on is not None:
         trained_on = manifest.trained_on
-        if both := sorted({*trained_on.patients.train, *trained_on.patients.val} & set(split.test)):
+        if both := common_patients((*trained_on.patients.train, *trained_on.patients.val), split.test):
             found.append(
                 f"The weights '{manifest.name}' were trained on {len(both)} of the {len(split.test)} test patients, "
                 f"such as {both[0]}. Use the split they were trained with (data.split_seed = {trained_on.split_seed})."

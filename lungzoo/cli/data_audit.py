@@ -24,14 +24,17 @@ def audit(
     against: Path | None = typer.Option(
         None, help="Another prepared dataset, compared with the test part of this one."
     ),
-    weights: str | None = typer.Option(None, help="Published weights whose patients are compared with the test part."),
+    weights: str | None = typer.Option(
+        None,
+        help="Weights that ship with lungzoo, or a manifest; their patients are compared with the test part.",
+    ),
     seed: int | None = typer.Option(None, help="Same as --set split_seed=SEED."),
     settings: list[str] = SET_OPTION,
     near: bool = typer.Option(True, "--near/--no-near", help="Look for near-duplicates: minutes, the first time."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Look for patients, volumes and slices that the parts of a split share. Leaves with 1 where it finds any."""
-    from lungzoo.data.audit import audit_against, audit_split, save_audit
+    from lungzoo.data.audit import audit_against, audit_split, recorded_audit, save_audit
     from lungzoo.data.groups import near_pairs
     from lungzoo.data.split import split_dataset
     from lungzoo.data.store import PreparedDataset
@@ -46,7 +49,7 @@ def audit(
             audits.append(audit_against(dataset, split, PreparedDataset(against), near, progress))
     if weights is not None:
         audits.append(_of_weights(weights, dataset, split))
-    if near:
+    if near or recorded_audit(dataset, split) is None:
         try:
             save_audit(dataset, audits[0])
         except StorageError as error:

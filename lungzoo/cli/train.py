@@ -22,6 +22,9 @@ def train(
         [], "--set", help="Any further config key, such as --set augment.shift_px=24; repeatable."
     ),
     runs: Path = typer.Option(Path("runs"), help="Folder for runs in progress."),
+    allow_leakage: bool = typer.Option(
+        False, "--allow-leakage", help="Run although training has seen the test split; the record says so."
+    ),
     fresh: bool = typer.Option(False, "--fresh", help="Run again even if this very run is finished."),
 ) -> None:
     """Fine-tune or train one model, score it on held-out patients, and record it in MLflow."""
@@ -47,7 +50,7 @@ def train(
 
     check_settings(config)  # before a tracking store is made
     tracker = MlflowTracker("train")
-    config = check_experiment(config, dataset, tracker)
+    config = check_experiment(config, dataset, tracker, allow_leakage)
     fingerprint = config.fingerprint(dataset.fingerprint)
     record = tracker.find([fingerprint]).get(fingerprint)
     if record is not None and record.status == "finished" and not fresh:
@@ -55,7 +58,14 @@ def train(
     else:
         with make_display() as display:
             status = run_one(
-                config, dataset, tracker=tracker, runs=runs, executor=LocalExecutor(), observe=display, fresh=fresh
+                config,
+                dataset,
+                tracker=tracker,
+                runs=runs,
+                executor=LocalExecutor(),
+                observe=display,
+                fresh=fresh,
+                allow_leakage=allow_leakage,
             )
         if status != "finished":
             raise typer.Exit(1)

@@ -9,23 +9,46 @@ from pydantic import Field, model_validator
 from lungzoo.schema import Frozen
 
 # "medium" follows nnU-Net where it has the operation: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z, note 4.
-_LIGHT = {"shift_px": 4, "intensity": 0.1, "warp_share": 0.5, "rotate_deg": 10.0, "scale": 0.1}
-
-
-_MEDIUM = {"shift_px": 8, "intensity": 0.15, "warp_share": 0.5, "rotate_deg": 30.0, "scale": 0.25, "elastic": 0.03}
-
-
-_HEAVY = {"shift_px": 16, "intensity": 0.2, "warp_share": 0.8, "rotate_deg": 180.0, "scale": 0.4, "elastic": 0.05}
-
-
-_NONE = {"flip": False, "intensity": 0.0}
-
-
-AUGMENT_PRESETS: dict[str, dict[str, Any]] = {"none": _NONE, "light": _LIGHT, "medium": _MEDIUM, "heavy": _HEAVY}
+AUGMENT_PRESETS: dict[str, dict[str, Any]] = {
+    "none": {"flip": False, "intensity": 0.0},
+    "light": {"shift_px": 4, "intensity": 0.1, "warp_share": 0.5, "rotate_deg": 10.0, "scale": 0.1},
+    "medium": {
+        "shift_px": 8,
+        "intensity": 0.15,
+        "warp_share": 0.5,
+        "rotate_deg": 30.0,
+        "scale": 0.25,
+        "elastic": 0.03,
+        "effect_share": 0.15,
+        "gamma": 0.4,
+        "noise": 0.05,
+        "blur_px": 1.0,
+        "low_resolution": 2.0,
+    },
+    "heavy": {
+        "shift_px": 16,
+        "intensity": 0.2,
+        "warp_share": 0.8,
+        "rotate_deg": 180.0,
+        "scale": 0.4,
+        "elastic": 0.05,
+        "effect_share": 0.25,
+        "gamma": 0.8,
+        "noise": 0.08,
+        "blur_px": 1.5,
+        "low_resolution": 3.0,
+        "cutout": 0.35,
+        "mixup": 0.3,
+        "copy_paste": 0.2,
+    },
+}
 
 
 class AugmentConfig(Frozen):
-    """Random changes of a training case; image and mask move together, all slices of a stack alike."""
+    """Random changes of a training case; image and mask move together, all slices of a stack alike.
+
+    Keys given beside a preset take the place of its values. Sources are with the operations, in lungzoo.data.augment.
+    """
 
     preset: Literal["none", "light", "medium", "heavy"] | None = None
     """Settings that the other keys start from, and win over where they are given; None starts from their defaults."""

@@ -130,8 +130,7 @@ def audit_patients(dataset: PreparedDataset, split: Split, seen: Iterable[str], 
         seen: the patients that the weights were trained on or chosen by; none where the weights do not tell.
         name: of the weights.
     """
-    known = {_plain(patient) for patient in seen}
-    both = [patient for patient in split.test if _plain(patient) in known]
+    known, both = tuple(seen), common_patients(seen, split.test)
     notes = [] if known else [f"'{name}' does not tell which patients it has seen."]
     if known and not both:
         notes.append(
@@ -145,6 +144,12 @@ def audit_patients(dataset: PreparedDataset, split: Split, seen: Iterable[str], 
         tuple(_finding("patient seen by weights", f"{name} and test", both)),
         tuple(notes),
     )
+
+
+def common_patients(seen: Iterable[str], test: Iterable[str]) -> list[str]:
+    """Return the test patients that are among others, whatever the case of their ids; sorted."""
+    known = {_plain(patient) for patient in seen}
+    return sorted(patient for patient in test if _plain(patient) in known)
 
 
 def shared_patients(split: Split) -> list[Finding]:

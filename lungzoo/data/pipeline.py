@@ -239,8 +239,12 @@ def neighbours(volumes: pd.Series, z: pd.Series, slices: int) -> np.ndarray:
     """
     order = np.lexsort((z.to_numpy(), volumes.to_numpy()))
     sorted_volumes = volumes.to_numpy()[order]
-    first = np.searchsorted(sorted_volumes, sorted_volumes, "left")
-    last = np.searchsorted(sorted_volumes, sorted_volumes, "right") - 1
+    sorted_z = z.to_numpy()[order]
+    # A step of more than one slice ends a run of neighbours as the end of the volume does.
+    breaks = np.flatnonzero((np.diff(sorted_z) > 1) | (sorted_volumes[1:] != sorted_volumes[:-1])) + 1
+    edges = np.concatenate([[0], breaks, [len(order)]])
+    first = np.repeat(edges[:-1], np.diff(edges))
+    last = np.repeat(edges[1:] - 1, np.diff(edges))
     offsets = np.arange(slices) - slices // 2
     places = np.clip(np.arange(len(order))[:, None] + offsets, first[:, None], last[:, None])
     stacks = np.empty((len(order), slices), np.int64)

@@ -150,11 +150,13 @@ def _split(
     if config.split_sha256:
         raise ConfigError("data.split_sha256 belongs to data.split_file, which is not set. Remove it.")
     parts = {"test": set[str](), "val": set[str]()}
-    dealt = cases
+    dealt, left_out = cases, set[str]()
     if config.split == "published":
         parts = published_parts(cases)
         if config.inner_folds or not parts["val"]:
             parts["val"] = set()
+        left_out = _linked_to_fixed(cases, parts, groups or {})
+        cases = cases[~cases["patient"].astype(str).isin(left_out)]
         dealt = cases[~cases["patient"].isin(parts["test"] | parts["val"])]
     if not parts["val"]:
         order = _order(dealt, config, groups, sizes)
@@ -166,7 +168,25 @@ def _split(
     parts["train"] = set(cases["patient"].astype(str)) - parts["val"] - parts["test"]
     who = [tuple(sorted(parts[part])) for part in PARTS]
     scheme = describe_scheme(config)
+    if left_out:
+        scheme += f", {len(left_out)} left out that near-duplicates link to another part"
     return Split(who[0], who[1], who[2], config.split_seed, dataset_fingerprint, config.groups, scheme)
+
+
+def _linked_to_fixed(cases: pd.DataFrame, parts: dict[str, set[str]], groups: Mapping[str, str]) -> set[str]:
+    """Take patients out that are linked to a published test or validation part without being in it.
+
+    The test part stays as it was published; what would let training or validation see it goes.
+
+    Returns:
+        Who is in no part now; those of `parts["val"]` are removed from it.
+    """
+    test = {groups.get(patient, patient) for patient in parts["test"]}
+    gone = {patient for patient in parts["val"] if groups.get(patient, patient) in test}
+    parts["val"] -= gone
+    fixed = test | {groups.get(patient, patient) for patient in parts["val"]}
+    others = set(cases["patient"].astype(str)) - parts["test"] - parts["val"]
+    return gone | {patient for patient in others if groups.get(patient, patient) in fixed}
 
 
 def _order(

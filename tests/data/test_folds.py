@@ -12,7 +12,7 @@ from lungzoo.config import DataConfig
 from lungzoo.data import groups
 from lungzoo.data.case import Case, Slice
 from lungzoo.data.near import NearPair
-from lungzoo.data.split import PARTS, Split, split_dataset, split_patients
+from lungzoo.data.split import PARTS, Split, _split, split_dataset, split_patients
 from lungzoo.errors import ConfigError, DatasetError
 
 
@@ -255,3 +255,14 @@ def test_split_file_that_changed_since_it_was_pinned(dataset, tmp_path):
         ConfigError, match=r"has changed: its fingerprint is .*, but data.split_sha256 is 000000000000…"
     ):
         split_dataset(dataset, config)
+
+
+def test_near_duplicates_of_a_published_test_part_are_left_out():
+    cases = table(20)
+    cases["published_split"] = np.where(cases["patient"] < "P016", "train", "test")
+    links = {patient: patient for patient in cases["patient"]} | {"P019": "P000"}
+    split = _split(cases, DataConfig(split="published", groups="near"), "f", links, None)
+    assert split.test == ("P016", "P017", "P018", "P019")
+    assert len(split.train) + len(split.val) == 15
+    assert "P000" not in {*split.train, *split.val}
+    assert split.scheme == "published, 1 left out that near-duplicates link to another part"

@@ -122,6 +122,11 @@ def test_neighbours_stay_in_their_volume_and_repeat_its_ends():
     np.testing.assert_array_equal(neighbours(volumes, z, 1)[:, 0], np.arange(5))
 
 
+def test_neighbours_do_not_jump_over_slices_that_are_not_there():
+    volumes, z = pd.Series(["a"] * 4), pd.Series([10, 11, 50, 51])
+    np.testing.assert_array_equal(neighbours(volumes, z, 3), [[0, 0, 1], [0, 1, 1], [2, 2, 3], [2, 3, 3]])
+
+
 def shown(dataset, view, rows, **shift):
     pipeline = Pipeline(dataset, DataConfig(), 4, view)
     return next(pipeline.evaluation(np.array(rows), **{"shift_px": 2, "seed": 0, **shift}).as_numpy_iterator())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 import tempfile
+import threading
 
 import numpy as np
 
@@ -11,7 +14,7 @@ from lungzoo.data.preprocess.clahe import clahe
 from lungzoo.data.preprocess.grid import Grid
 from lungzoo.data.preprocess.lungs import lung_box
 from lungzoo.data.store import PreparedDataset
-from lungzoo.errors import ConfigError
+from lungzoo.errors import ConfigError, storage_error
 
 _AIR_HU = -1024.0
 
@@ -39,11 +42,11 @@ class Source:
         self._volumes = dataset.cases["volume"].to_numpy()
         self._spacing_mm = dataset.cases[["spacing_y_mm", "spacing_x_mm"]].to_numpy(float)
         self._grids: dict[str, Grid] = {}
+        self._lock = threading.Lock()
         self._kept: tuple[np.ndarray, np.ndarray] | None = None
         self._check()
-        if self._regrids or config.preprocess:
-            self._kept = self._scratch(self.dtype), self._scratch(np.dtype("u1"))
-            self._done = np.zeros(len(dataset), bool)
+        self._changes = self._regrids or bool(config.preprocess)
+        self._done = np.zeros(len(dataset), bool)
 
     @property
     def regrids(self) -> bool:
@@ -53,12 +56,12 @@ class Source:
     def read(self, rows: np.ndarray, mask_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return images of rows (…) as (…, H, W) in raw units, and lesion masks of others, uint8 {0, 1}."""
         flat, mask_flat = rows.ravel(), mask_rows.ravel()
-        if self._kept is None:
+        if not self._changes:
             image = np.asarray(self._dataset.images[flat])
             mask = self._dataset.consensus(mask_flat, self._config.consensus_readers)
         else:
-            self._fill(np.union1d(flat, mask_flat))
-            image, mask = np.asarray(self._kept[0][flat]), np.asarray(self._kept[1][mask_flat])
+            images, masks = self._filled(np.union1d(flat, mask_flat))
+            image, mask = np.asarray(images[flat]), np.asarray(masks[mask_flat])
         return image.reshape(*rows.shape, *self.shape_yx), mask.reshape(*mask_rows.shape, *self.shape_yx)
 
     def inverse(self, predictions: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -103,9 +106,14 @@ class Source:
             step = [max(side / shape for side, shape in zip(sides, self.shape_yx, strict=True))] * 2
         return Grid.around((centre[0], centre[1]), (step[0], step[1]), self.shape_yx, self._source_yx)
 
-    def _fill(self, rows: np.ndarray) -> None:
-        """Carry the steps out for rows that were not read yet; two threads may do the same, to the same end."""
-        assert self._kept is not None
+    def _filled(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the kept images and masks, with the steps carried out for these rows.
+
+        Two threads may carry out the same, to the same end.
+        """
+        with self._lock:
+            if self._kept is None:
+                self._kept = self._scratch(self.dtype), self._scratch(np.dtype("u1"))
         for row in rows[~self._done[rows]]:
             image, mask = self._dataset.images[row], self._dataset.consensus(np.array([row]), self._needed)[0]
             if self._regrids:
@@ -117,6 +125,7 @@ class Source:
                 image = np.round(image)
             self._kept[0][row], self._kept[1][row] = image, mask
             self._done[row] = True
+        return self._kept
 
     def _equalised(self, image: np.ndarray) -> np.ndarray:
         low, high = self._range
@@ -137,8 +146,15 @@ class Source:
         return self._config.windows[0] if self._config.windows else self._config.window_hu
 
     def _scratch(self, dtype: np.dtype) -> np.ndarray:
-        with tempfile.TemporaryFile(prefix="lungzoo-") as file:
-            return np.memmap(file, dtype, "w+", shape=(len(self._dataset), *self.shape_yx))
+        shape = (len(self._dataset), *self.shape_yx)
+        try:
+            with tempfile.TemporaryFile(prefix="lungzoo-") as file:
+                # Room is taken now: a disk that fills up later would end the process at a write into the map.
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, math.prod(shape) * dtype.itemsize)
+                return np.memmap(file, dtype, "w+", shape=shape)
+        except OSError as error:
+            raise storage_error(f"keep preprocessed slices in {tempfile.gettempdir()} (TMPDIR)", error) from error
 
     def _check(self) -> None:
         config, unknown = self._config, ~np.isfinite(self._spacing_mm).all(axis=1)

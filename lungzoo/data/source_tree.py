@@ -18,7 +18,6 @@ import weakref
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -48,15 +47,15 @@ class SourceTree(Protocol):
 
     def names(self) -> Iterable[str]:
         """Return the files' names, without what macOS leaves behind."""
-        ...
 
-    def read(self, name: str) -> bytes:
-        """Return one file's bytes; raises one of READ_ERRORS. May be called from several threads."""
-        ...
+    def head(self, name: str, count: int) -> bytes:
+        """Return up to `count` bytes from a file's start, whatever its size; raises one of READ_ERRORS."""
+
+    def read(self, name: str, limit: int | None = None) -> bytes:
+        """Return one file's bytes, up to `limit` (MAX_FILE_BYTES); raises one of READ_ERRORS. Fit for threads."""
 
     def copy(self, name: str, target: BinaryIO) -> None:
         """Write one file of any size to an open file, little by little; raises one of READ_ERRORS."""
-        ...
 
 
 def open_tree(source: Path, layout: str) -> SourceTree:
@@ -109,9 +108,13 @@ class _FolderTree:
     def names(self) -> Iterable[str]:
         return iter(self._names)
 
-    def read(self, name: str) -> bytes:
+    def head(self, name: str, count: int) -> bytes:
+        with (self._root / name).open("rb") as file:
+            return file.read(count)
+
+    def read(self, name: str, limit: int | None = None) -> bytes:
         path = self._root / name
-        _check_size(path.stat().st_size)
+        _check_size(path.stat().st_size, limit)
         return path.read_bytes()
 
     def copy(self, name: str, target: BinaryIO) -> None:
@@ -140,14 +143,6 @@ class _FolderTree:
                     raise _refused(root, name, "is no regular file", "Remove it.")
 
 
-@dataclass(frozen=True)
-class _Extent:
-    """Where the bytes of an entry lie in an archive."""
-
-    start: int
-    size: int
-
-
 class _ZipTree:
     def __init__(self, path: Path) -> None:
         self._zip = zipfile.ZipFile(path)
@@ -167,10 +162,14 @@ class _ZipTree:
     def names(self) -> Iterable[str]:
         return iter(self._entries)
 
-    def read(self, name: str) -> bytes:
+    def head(self, name: str, count: int) -> bytes:
+        with self._zip.open(self._entry(name)) as file:
+            return file.read(count)
+
+    def read(self, name: str, limit: int | None = None) -> bytes:
         entry = self._entry(name)
         # zipfile never returns more than the size an entry claims, so the claim is what has to be checked.
-        _check_size(entry.file_size)
+        _check_size(entry.file_size, limit)
         return self._zip.read(entry)
 
     def copy(self, name: str, target: BinaryIO) -> None:
@@ -203,15 +202,19 @@ class _TarTree:
     def names(self) -> Iterable[str]:
         return iter(self._extents)
 
-    def read(self, name: str) -> bytes:
-        extent = self._extents[name]
-        _check_size(extent.size)
-        return self._at(extent.start, extent.size)
+    def head(self, name: str, count: int) -> bytes:
+        start, size = self._extents[name]
+        return self._at(start, min(count, size))
+
+    def read(self, name: str, limit: int | None = None) -> bytes:
+        start, size = self._extents[name]
+        _check_size(size, limit)
+        return self._at(start, size)
 
     def copy(self, name: str, target: BinaryIO) -> None:
-        extent = self._extents[name]
-        for done in range(0, extent.size, _CHUNK_BYTES):
-            target.write(self._at(extent.start + done, min(_CHUNK_BYTES, extent.size - done)))
+        start, size = self._extents[name]
+        for done in range(0, size, _CHUNK_BYTES):
+            target.write(self._at(start + done, min(_CHUNK_BYTES, size - done)))
 
     def _at(self, start: int, size: int) -> bytes:
         with self._lock:
@@ -221,7 +224,8 @@ class _TarTree:
             raise EOFError("is cut off")
         return data
 
-    def _list(self, path: Path) -> dict[str, _Extent]:
+    def _list(self, path: Path) -> dict[str, tuple[int, int]]:
+        """Return where the bytes of each file start, and how many they are."""
         listing, extents, end = _Listing(path), {}, 0
         size_bytes = self._file.seek(0, os.SEEK_END)
         self._file.seek(0)
@@ -234,7 +238,7 @@ class _TarTree:
                     raise tarfile.ReadError(f"{_shown(member.name)} lies outside the archive or over another entry")
                 end = member.offset_data + -(-size // _BLOCK_BYTES) * _BLOCK_BYTES
                 if member.isreg() and listing.add(member.name, size):
-                    extents[member.name] = _Extent(member.offset_data, size)
+                    extents[member.name] = (member.offset_data, size)
         # tarfile takes a damaged header for the end; a true end is zeros.
         self._file.seek(end)
         if self._file.read(_BLOCK_BYTES).strip(b"\0"):
@@ -384,9 +388,10 @@ def _shown(name: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in name[:200])
 
 
-def _check_size(size_bytes: int) -> None:
-    if size_bytes > MAX_FILE_BYTES:
-        raise ValueError(f"is {size_bytes:,} bytes large, more than the {MAX_FILE_BYTES:,} allowed")
+def _check_size(size_bytes: int, limit: int | None) -> None:
+    most = MAX_FILE_BYTES if limit is None else limit
+    if size_bytes > most:
+        raise ValueError(f"is {size_bytes:,} bytes large, more than the {most:,} allowed")
 
 
 def _is_junk(name: str) -> bool:

@@ -90,9 +90,15 @@ class TestReading:
         tree = open_tree(source, "a layout")
         with pytest.raises(ValueError, match="is 5,120 bytes large, more than the 100 allowed"):
             tree.read("a/b/two.bin")
+        assert tree.read("a/b/two.bin", 5120) == FILES["a/b/two.bin"]
         target = io.BytesIO()
         tree.copy("a/b/two.bin", target)
         assert len(target.getvalue()) == 5120
+
+    def test_first_bytes(self, source, monkeypatch):
+        monkeypatch.setattr(source_tree, "MAX_FILE_BYTES", 2)
+        tree = open_tree(source, "a layout")
+        assert {name: tree.head(name, 4) for name in FILES} == {name: data[:4] for name, data in FILES.items()}
 
     def test_several_threads(self, source):
         tree = open_tree(source, "a layout")

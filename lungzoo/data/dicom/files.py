@@ -15,6 +15,9 @@ from lungzoo.errors import DatasetError, missing_extra
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+# Multi-frame files are large; what is inflated stays below MAX_FILE_BYTES.
+MAX_DICOM_BYTES = 2**30
+HEAD_BYTES = 132
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _EXPLICIT = b"1.2.840.10008.1.2.1\0\0\0"
 _MAGIC_AT, _META_LENGTH_AT = 128, 140

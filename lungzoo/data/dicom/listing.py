@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from lungzoo.data.dicom.files import about, looks_like_dicom, parse
+from lungzoo.data.dicom.files import HEAD_BYTES, MAX_DICOM_BYTES, about, looks_like_dicom, parse
 from lungzoo.data.dicom.values import integer, text
 from lungzoo.data.source_tree import READ_ERRORS, SourceTree
 from lungzoo.errors import DatasetError
@@ -18,6 +18,7 @@ CT_CLASSES = {
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _DIRECTORY = "1.2.840.10008.1.3.10"
 MAX_FRAMES = 65_535
+_SUFFIXES = (".dcm", ".dicom", ".ima")
 _KEYWORDS = (
     *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "NumberOfFrames"),
     *("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
@@ -80,16 +81,16 @@ class Listing:
 
 
 def list_files(tree: SourceTree) -> Listing:
-    """Read the header of every DICOM file of a source."""
+    """Read the header of every DICOM file of a source; of other files no more than their first bytes."""
     listing = Listing()
     for name in sorted(tree.names()):
         try:
-            data = tree.read(name)
+            if not looks_like_dicom(tree.head(name, HEAD_BYTES)) and not name.lower().endswith(_SUFFIXES):
+                listing.other.append(name)
+                continue
+            data = tree.read(name, MAX_DICOM_BYTES)
         except READ_ERRORS as error:
             listing.faults.append(f"{name}: {error}")
-            continue
-        if not looks_like_dicom(data) and not name.lower().endswith((".dcm", ".dicom", ".ima")):
-            listing.other.append(name)
             continue
         try:
             with about(name):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 MAX_VOXELS = 2**30
+# Of one file: 1,024 slices of 512². Single bits, one byte each once unpacked, have MAX_VOXELS.
+MAX_FILE_VOXELS = 2**28
 _IMPLICIT, _EXPLICIT, _BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 _PACKAGES = {
     "1.2.840.10008.1.2.4.80": "pyjpegls",
@@ -72,9 +74,11 @@ def read_format(dataset: Dataset) -> PixelFormat:
         bool(integer(dataset, "PixelRepresentation", 0, 1, default=0)),
         (text(meta, "TransferSyntaxUID") if meta is not None else "") or _guessed(dataset),
     )
-    if pixels.rows * pixels.columns * pixels.frames > MAX_VOXELS:
+    most = MAX_VOXELS if allocated == 1 else MAX_FILE_VOXELS
+    if pixels.rows * pixels.columns * pixels.frames > most:
         raise DatasetError(
-            f"says it has {pixels.rows}×{pixels.columns}×{pixels.frames} voxels, more than the {MAX_VOXELS:,} allowed"
+            f"says it has {pixels.rows}×{pixels.columns}×{pixels.frames} voxels, "
+            f"more than the {most:,} allowed in a file"
         )
     return pixels
 
@@ -138,11 +142,12 @@ def _decompressed(dataset: Dataset, data: bytes, pixels: PixelFormat) -> np.ndar
         packages = _PACKAGES.get(pixels.syntax, "pylibjpeg pylibjpeg-libjpeg")
         raise DatasetError(f"is compressed as {syntax.name}, for which no decoder is installed: pip install {packages}")
     with guarded(f"its {syntax.name} frames are damaged"):
-        frames = list(generate_frames(data, number_of_frames=pixels.frames))
-    if len(frames) != pixels.frames:
-        raise DatasetError(f"holds {len(frames)} compressed frames and says {pixels.frames}")
-    for frame in frames:
-        _check_claim(frame, pixels)
+        count = 0
+        for frame in generate_frames(data, number_of_frames=pixels.frames):
+            _check_claim(frame, pixels)
+            count += 1
+    if count != pixels.frames:
+        raise DatasetError(f"holds {count} compressed frames and says {pixels.frames}")
     with guarded(f"its {syntax.name} pixels do not decode"):
         values, _ = decoder.as_array(dataset, raw=True)
     return values.reshape(pixels.frames, pixels.rows, pixels.columns)
@@ -170,15 +175,15 @@ def _claimed_sizes(frame: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _without_unused_bits(values: np.ndarray, pixels: PixelFormat) -> np.ndarray:
-    """Shift and mask to the stored bits, and extend the sign."""
-    unused = pixels.high + 1 - pixels.stored
-    if not pixels.signed and not unused and pixels.stored == pixels.allocated:
-        return values
-    wide = (values.astype(np.int64) >> unused) & ((1 << pixels.stored) - 1)
+    """Return the stored bits, with their sign: a view, or of bytes that cannot be written a copy of the same width."""
+    width = 8 * values.dtype.itemsize
+    values = values.view(values.dtype.str.replace("i", "u"))
+    if pixels.stored < width:
+        values = np.left_shift(values, width - 1 - pixels.high, out=values if values.flags.writeable else None)
     if pixels.signed:
-        sign = 1 << (pixels.stored - 1)
-        wide = (wide ^ sign) - sign
-    return wide
+        values = values.view(values.dtype.str.replace("u", "i"))
+    # A right shift of signed values repeats the sign.
+    return np.right_shift(values, width - pixels.stored, out=values) if pixels.stored < width else values
 
 
 def _as_stored(value: float, pixels: PixelFormat) -> int:

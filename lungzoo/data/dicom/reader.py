@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lungzoo.data.dicom.files import about, parse
+from lungzoo.data.dicom.files import MAX_DICOM_BYTES, about, parse
 from lungzoo.data.dicom.listing import FileInfo, Listing, list_files, volume_names
 from lungzoo.data.dicom.series import Series, read_series
 from lungzoo.data.readers import Entry, ScanReader
@@ -67,7 +67,7 @@ class DicomReader(ScanReader):
     def load(self, name: str) -> bytes:
         """Return the bytes of a file; raises DatasetError, which names it."""
         try:
-            return self.tree.read(name)
+            return self.tree.read(name, MAX_DICOM_BYTES)
         except READ_ERRORS as error:
             raise DatasetError(f"{name}: {error}") from None
 

@@ -26,11 +26,12 @@ _OFF_PLANE_MM = 0.05
 
 @dataclass(frozen=True)
 class Contour:
-    """One outline: `points_mm` (n, 3) in LPS, closed by itself."""
+    """One outline: `points_mm` (n, 3) in LPS, closed by itself; regions may share a name, not a `roi_number`."""
 
     roi: str
     number: int
     points_mm: np.ndarray
+    roi_number: int = 0
 
 
 def referenced_series(dataset: Dataset) -> tuple[set[str], set[str]]:
@@ -65,9 +66,9 @@ def read_contours(dataset: Dataset, pattern: str) -> tuple[list[Contour], list[s
     contours: list[Contour] = []
     notes: list[str] = []
     for roi in items(dataset, "ROIContourSequence"):
-        name = chosen.get(integer(roi, "ReferencedROINumber", -(2**31), 2**31 - 1))
-        if name is not None:
-            _add_contours(roi, name, contours, notes)
+        key = integer(roi, "ReferencedROINumber", -(2**31), 2**31 - 1)
+        if key in chosen:
+            _add_contours(roi, key, chosen[key], contours, notes)
     if not contours:
         raise DatasetError(f"the region {', '.join(sorted(chosen.values()))} has no closed contour")
     return contours, notes
@@ -83,11 +84,11 @@ def contours_to_mask(contours: list[Contour], series: Series) -> np.ndarray:
     """
     depth, rows, columns = series.image.shape
     mask = np.zeros((depth, rows, columns), bool)
-    by_plane: dict[tuple[str, int], list[np.ndarray]] = {}
+    by_plane: dict[tuple[int, int], list[np.ndarray]] = {}
     for contour in contours:
         index = series.geometry.to_index(contour.points_mm)
         z = _plane_of(contour, index, series)
-        by_plane.setdefault((contour.roi, z), []).append(index[:, :0:-1])
+        by_plane.setdefault((contour.roi_number, z), []).append(index[:, :0:-1])
     crossings = sum(crossing_count(polygon, rows) for polygons in by_plane.values() for polygon in polygons)
     if crossings > _MAX_CROSSINGS:
         raise DatasetError(f"its contours cross {crossings:,} rows of pixels, more than the {_MAX_CROSSINGS:,} allowed")
@@ -103,8 +104,8 @@ def _roi_names(dataset: Dataset) -> dict[int, str]:
     }
 
 
-def _add_contours(roi: Dataset, name: str, contours: list[Contour], notes: list[str]) -> None:
-    seen = {contour.points_mm.tobytes() for contour in contours if contour.roi == name}
+def _add_contours(roi: Dataset, key: int, name: str, contours: list[Contour], notes: list[str]) -> None:
+    seen = {contour.points_mm.tobytes() for contour in contours if contour.roi_number == key}
     for number, item in enumerate(items(roi, "ContourSequence"), 1):
         kind = text(item, "ContourGeometricType")
         points = _points(item, f"{name}, contour {number}")
@@ -114,7 +115,7 @@ def _add_contours(roi: Dataset, name: str, contours: list[Contour], notes: list[
             notes.append(f"{name}, contour {number}: left out, the same as an earlier one")
         else:
             seen.add(points.tobytes())
-            contours.append(Contour(name, number, points))
+            contours.append(Contour(name, number, points, key))
 
 
 def _points(item: Dataset, what: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lungzoo.data.case import VolumeInfo
-from lungzoo.data.dicom.files import about, parse
+from lungzoo.data.dicom.files import MAX_DICOM_BYTES, about, parse
 from lungzoo.data.dicom.listing import FileInfo, why_not_ct
 from lungzoo.data.dicom.pixels import MAX_VOXELS, padding_mask, read_format, stored_values
 from lungzoo.data.dicom.planes import Plane, read_planes
@@ -91,7 +91,7 @@ def read_series(tree: SourceTree, files: list[FileInfo]) -> Series:
 def _read_file(tree: SourceTree, name: str) -> tuple[list[Plane], list[np.ndarray], int]:
     """Return the planes of a file, their images in HU, and how many voxels were clipped."""
     try:
-        dataset = parse(tree.read(name))
+        dataset = parse(tree.read(name, MAX_DICOM_BYTES))
     except READ_ERRORS as error:
         raise DatasetError(str(error)) from None
     planes = read_planes(dataset, name)

@@ -29,7 +29,10 @@ class MemoryTree:
     def names(self) -> Iterable[str]:
         return list(self.files)
 
-    def read(self, name: str) -> bytes:
+    def head(self, name: str, count: int) -> bytes:
+        return self.files[name][:count]
+
+    def read(self, name: str, limit: int | None = None) -> bytes:
         return self.files[name]
 
 

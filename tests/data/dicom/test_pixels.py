@@ -1,5 +1,6 @@
 """Transfer syntaxes: what decodes, what is refused, and what claims more than it holds."""
 
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -96,8 +97,42 @@ def test_a_claim_of_42_terabytes(image, saved):
     with pytest.raises(DatasetError, match="Rows is 65535, expected a whole number from 1 to 4,096"):
         stored_values(parse(saved(image, ImplicitVRLittleEndian)))
     image.Rows = image.Columns = 4096
-    with pytest.raises(DatasetError, match="4096×4096×10000 voxels, more than the 1,073,741,824 allowed"):
+    with pytest.raises(DatasetError, match="4096×4096×10000 voxels, more than the 268,435,456 allowed in a file"):
         stored_values(parse(saved(image, ImplicitVRLittleEndian)))
+
+
+@pytest.mark.parametrize("allocated", [8, 16, 32])
+@pytest.mark.parametrize("signed", [0, 1])
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_bits_wherever_they_lie(image, saved, allocated, signed, syntax):
+    """Against Python's whole numbers: every place and number of bits."""
+    words = np.random.default_rng(0).integers(0, 1 << allocated, 48).tolist()
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    image.PixelData = np.array(words, f"{order}u{allocated // 8}").tobytes()
+    image["PixelData"].VR = "OB" if allocated == 8 else "OW"
+    image.BitsAllocated, image.PixelRepresentation = allocated, signed
+    dataset = parse(saved(image, ImplicitVRLittleEndian if order == "<" else syntax))
+    for stored in (1, 5, allocated - 1, allocated):
+        for high in range(stored - 1, allocated, 3):
+            dataset.BitsStored, dataset.HighBit = stored, high
+            bits = [word >> (high + 1 - stored) & ((1 << stored) - 1) for word in words]
+            expected = [value - (1 << stored) if signed and value >> (stored - 1) else value for value in bits]
+            found = stored_values(dataset)
+            assert found.ravel().tolist() == expected
+            assert found.dtype.itemsize == allocated // 8
+
+
+@pytest.mark.parametrize("high", [11, 15])
+def test_memory_for_twelve_bits(image, writer, high):
+    """12 signed bits of 16 take one copy, not the eight of 64-bit steps."""
+    image.Rows = image.Columns = 512
+    image.NumberOfFrames, image.BitsStored, image.HighBit = 16, 12, high
+    image.PixelData = bytes(2 * 16 * 512 * 512)
+    tracemalloc.start()
+    stored_values(image)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.1 * len(image.PixelData)
 
 
 def test_a_deflated_bomb(image, saved, monkeypatch):

@@ -47,6 +47,17 @@ def test_regions_of_one_pattern_are_united(writer, series):
     assert contours_to_mask(contours, series).sum() == 16 + 9 - 4
 
 
+def test_regions_of_one_name_are_united(writer, series):
+    """4×4 and 4×4 pixels that share 3×3 are 23, not the 14 of the even-odd rule; repeats count within a region."""
+    squares = [box(0.5, 0.5, 4.5, 4.5, 100), box(1.5, 1.5, 5.5, 5.5, 100)]
+    dataset = writer.structure_set({"GTV-1": squares[:1], "other": squares[1:]})
+    dataset.StructureSetROISequence[1].ROIName = "GTV-1"
+    contours, notes = read_contours(dataset, "GTV-1")
+    assert [contour.roi_number for contour in contours] == [1, 2]
+    assert notes == []
+    assert contours_to_mask(contours, series).sum() == 16 + 16 - 9
+
+
 def test_another_name(writer):
     dataset = writer.structure_set({"Lung-Left": [box(0, 0, 9, 9, 100)], "Cord": []})
     with pytest.raises(DatasetError, match=r"no region 'GTV-1'. It has: Cord, Lung-Left. Choose with: --set roi=NAME"):

@@ -1,5 +1,8 @@
 """Series that make a volume, and series that do not: each fault by its own words."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -266,6 +269,29 @@ def test_names_of_volumes_and_patients(tree_of, writer):
     names = volume_names(list_files(tree_of(datasets)).series)
     assert sorted(names.values()) == ["P10/ct", "P9/ct", "P9/ct-2", "a_.._b/ct"]
     assert next(iter(names.values())) == "P9/ct"
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_large_files(slices, writer, tmp_path, monkeypatch, pack):
+    """DICOM files have a limit of their own, and of other files none but the first bytes are read."""
+    from lungzoo.data import source_tree
+    from lungzoo.data.dicom import listing as module
+
+    writer.save_series(slices, tmp_path / "source")
+    (tmp_path / "source" / "talk.mp4").write_bytes(bytes(2000))
+    monkeypatch.setattr(source_tree, "MAX_FILE_BYTES", 100)
+    source = tmp_path / "source"
+    if pack:
+        source = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", source))
+    tree = source_tree.open_tree(source, "a layout")
+    listing = list_files(tree)
+    assert (listing.faults, listing.other) == ([], ["talk.mp4"])
+    (files,) = listing.series.values()
+    np.testing.assert_array_equal(read_series(tree, files).image, values())
+    monkeypatch.setattr(module, "MAX_DICOM_BYTES", 200)
+    faults = list_files(tree).faults
+    assert len(faults) == 5
+    assert all("bytes large, more than the 200 allowed" in fault for fault in faults)
 
 
 def test_files_that_cannot_be_placed(tree_of, writer):

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 MAX_CHUNK_BYTES = 256 * 2**20
 _BLOCK_BYTES = 16 * 2**20
+_CACHE_BYTES = 16 * 2**20
 _MAX_GAIN = 1100  # of filters, over what is stored
 _MAX_ROWS = 10_000_000
 _MAX_TEXT_BYTES = 256
+_MAX_COLUMN_BYTES = 256 * 2**20
+# Many rows may point to one long text, so few are read at a time until their length is known.
+_TEXTS_AT_ONCE, _VALUES_AT_ONCE = 256, 65_536
 # deflate, shuffle, fletcher32, szip, nbit, scale-offset, LZF; others are code that HDF5 would load from elsewhere.
 _FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
 # What HDF5 raises on a damaged file.
@@ -31,7 +35,7 @@ def open_hdf5(path: Path) -> h5py.File:
     if not path.is_file():
         raise DatasetError(f"No file at {path}. Give one HDF5 file.")
     try:
-        return h5py.File(path, "r")
+        return h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
     except _BROKEN as error:
         raise DatasetError(f"{path} is not a sound HDF5 file: {_short(error)}") from None
 
@@ -66,16 +70,15 @@ def find_dataset(file: h5py.File, name: str) -> h5py.Dataset:
 
 
 def blocks(*datasets: h5py.Dataset) -> Iterator[tuple[Any, ...]]:
-    """Yield (first row, rows of each dataset) in order, in blocks of a few MiB, or of one chunk where that is more.
+    """Yield (first row, rows of each dataset) in order, in blocks of a few MiB, or of one row where that is more.
 
     Raises:
         DatasetError: rows cannot be read.
     """
-    per_row = max(
-        max(dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=object)), 1) for dataset in datasets
-    )
-    in_chunk = max(dataset.chunks[0] if dataset.chunks else 1 for dataset in datasets)
-    step = max(_BLOCK_BYTES // (per_row * in_chunk), 1) * in_chunk
+    step = max(_BLOCK_BYTES // max(sum(_row_bytes(dataset) for dataset in datasets), 1), 1)
+    # Whole chunks, where one fits, are unpacked once.
+    in_chunk = max((d.chunks[0] for d in datasets if d.chunks and d.chunks[0] <= step), default=1)
+    step -= step % in_chunk
     for start in range(0, len(datasets[0]), step):
         try:
             yield start, *(dataset[start : start + step] for dataset in datasets)
@@ -84,7 +87,7 @@ def blocks(*datasets: h5py.Dataset) -> Iterator[tuple[Any, ...]]:
 
 
 def texts(dataset: h5py.Dataset) -> list[str]:
-    """Return a dataset of one text or whole number per row; raises DatasetError for anything else."""
+    """Return a dataset of one text or whole number per row; raises DatasetError for anything else, or too long."""
     import h5py
 
     kind = h5py.check_string_dtype(dataset.dtype)
@@ -92,14 +95,41 @@ def texts(dataset: h5py.Dataset) -> list[str]:
         raise DatasetError(
             f"'{dataset.name}' is {dataset.dtype} {dataset.shape}; expected one text or whole number per row"
         )
+    if dataset.dtype.itemsize > _MAX_TEXT_BYTES:
+        raise DatasetError(
+            f"'{dataset.name}' has room for texts of {dataset.dtype.itemsize:,} bytes; at most {_MAX_TEXT_BYTES} are "
+            "taken"
+        )
+    varies = kind is not None and kind.length is None
+    if varies and _chunk_bytes(dataset) > _CACHE_BYTES:
+        raise DatasetError(f"'{dataset.name}' has its texts in chunks of more than {_CACHE_BYTES:,} bytes")
+    found: list[str] = []
+    total = 0
+    step = _TEXTS_AT_ONCE if varies else _VALUES_AT_ONCE
+    for start in range(0, len(dataset), step):
+        part = _text_rows(dataset, kind is not None, slice(start, start + step))
+        total += sum(map(len, part))
+        if max(map(len, part)) > _MAX_TEXT_BYTES:
+            raise DatasetError(f"'{dataset.name}' holds a text of more than {_MAX_TEXT_BYTES} characters")
+        if total > _MAX_COLUMN_BYTES:
+            raise DatasetError(f"'{dataset.name}' holds more than {_MAX_COLUMN_BYTES:,} characters")
+        found += part
+    return found
+
+
+def _text_rows(dataset: h5py.Dataset, is_text: bool, rows: slice) -> list[str]:
     try:
-        values = dataset.asstr()[:] if kind else dataset[:]
+        return [str(value) for value in (dataset.asstr()[rows] if is_text else dataset[rows])]
     except _BROKEN as error:
         raise DatasetError(f"'{dataset.name}' cannot be read: {_short(error)}") from None
-    found = [str(value) for value in values]
-    if any(len(text) > _MAX_TEXT_BYTES for text in found):
-        raise DatasetError(f"'{dataset.name}' holds a text of more than {_MAX_TEXT_BYTES} characters")
-    return found
+
+
+def _row_bytes(dataset: h5py.Dataset) -> int:
+    return int(np.prod(dataset.shape[1:], dtype=object)) * int(dataset.dtype.itemsize)
+
+
+def _chunk_bytes(dataset: h5py.Dataset) -> int:
+    return int(np.prod(dataset.chunks or (0,), dtype=object)) * int(dataset.dtype.itemsize)
 
 
 def _check_storage(dataset: h5py.Dataset, name: str) -> None:
@@ -116,11 +146,18 @@ def _check_storage(dataset: h5py.Dataset, name: str) -> None:
         raise DatasetError(f"'{name}' is packed by filter {strange[0]}; allowed are {', '.join(_FILTERS.values())}")
     claimed = int(np.prod(dataset.shape, dtype=object)) * dataset.dtype.itemsize
     stored = int(dataset.id.get_storage_size())
-    chunk = int(np.prod(dataset.chunks or (0,), dtype=object)) * dataset.dtype.itemsize
+    chunk = _chunk_bytes(dataset)
     if chunk > MAX_CHUNK_BYTES:
         raise DatasetError(f"'{name}' has chunks of {chunk:,} bytes; at most {MAX_CHUNK_BYTES:,} are taken")
     if claimed > stored * _MAX_GAIN:
         raise DatasetError(f"'{name}' claims {dataset.shape}, {claimed:,} bytes, of which {stored:,} were ever written")
+    # Rows read in several goes unpack all chunks that they cross anew each time.
+    rows = min(dataset.chunks[0], len(dataset)) if dataset.chunks else 1
+    if rows > 1 and rows * _row_bytes(dataset) > MAX_CHUNK_BYTES:
+        raise DatasetError(
+            f"'{name}' has chunks across {rows:,} rows, {rows * _row_bytes(dataset):,} bytes of them; at most "
+            f"{MAX_CHUNK_BYTES:,} are taken. Write it with chunks of a few whole rows, as h5repack -l does"
+        )
 
 
 def _is_text(dataset: h5py.Dataset) -> bool:

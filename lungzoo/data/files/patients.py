@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from lungzoo.data.files import case_table
 from lungzoo.data.files.case_table import CaseRow
 from lungzoo.errors import ConfigError, DatasetError
 
 _WORDS = ("auto", "csv", "file")
+_SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
 @dataclass(frozen=True)
@@ -21,28 +24,37 @@ class Owner:
         volume: name of the volume.
         z: index of a single slice within its volume, None of a whole volume.
         guessed: nothing but the file itself stands for the patient.
+        by_folder: the first folder stands for the patient.
     """
 
     patient: str
     volume: str
     z: int | None
     guessed: bool = False
+    by_folder: bool = False
 
 
 class Owners:
     """Says whose image a file is.
 
     Args:
-        rule: "auto" (the table, else the first folder, else every volume is a patient), "csv", "file" (every file is a
-            patient), or a regular expression with a group.
+        rule: "auto" (the table, else the first folder below those that all share, else every volume is a patient),
+            "csv", "file" (every file is a patient), or a regular expression with a group.
+        keys: paths of all images, without an ending; the folders that several of them share say nothing of patients.
 
     Raises:
         ConfigError: the expression does not compile, or has no group.
     """
 
-    def __init__(self, rule: str) -> None:
+    def __init__(self, rule: str, keys: Iterable[str] = ()) -> None:
         self._rule = rule
         self._pattern = None if rule in _WORDS else _compiled(rule)
+        folders = [key.split("/")[:-1] for key in keys]
+        self._shared = (
+            sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*folders, strict=False)))
+            if len(folders) > 1
+            else 0
+        )
 
     def of(self, key: str, row: CaseRow, is_volume: bool) -> Owner:
         """Return whose image it is.
@@ -55,18 +67,18 @@ class Owners:
         Raises:
             DatasetError: the expression does not fit, or `z` is given for a whole volume.
         """
-        patient, volume, z, guessed = row.patient, row.volume, row.z, False
+        patient, volume, z, guessed, by_folder = row.patient, row.volume, row.z, False, False
         if self._pattern:
             patient, volume, z = self._by_name(self._pattern, key, row)
         elif self._rule == "file":
             patient = key
         elif self._rule == "auto" and not patient:
-            folder, slash, _ = key.partition("/")
-            guessed = is_volume and not slash
-            patient = folder if slash else key if is_volume else ""
+            *folders, _ = key.split("/")[self._shared :]
+            by_folder, guessed = bool(folders), is_volume and not folders
+            patient = folders[0] if folders else key if is_volume else ""
         if is_volume and z is not None:
             raise DatasetError("z is for single slices, and this is a volume")
-        return Owner(patient, volume or key, None if is_volume else z or 0, guessed)
+        return Owner(patient, volume or key, None if is_volume else z or 0, guessed, by_folder)
 
     @staticmethod
     def _by_name(pattern: re.Pattern[str], key: str, row: CaseRow) -> tuple[str, str, int | None]:
@@ -89,6 +101,18 @@ def nobody(source: str, example: str, count: int) -> DatasetError:
         "regular expression for the names, such as --set patients='^([^_]+)_'; or, if every file is another patient, "
         "--set patients=file"
     )
+
+
+def check_folders(source: str, folders: Iterable[str]) -> None:
+    """Raise DatasetError where folders that stand for patients are named as splits are."""
+    splits = sorted({folder for folder in folders if folder.lower() in _SPLITS})
+    if splits:
+        raise DatasetError(
+            f"{source} has its images in folders named {', '.join(splits)}, which are no patients, and nothing else "
+            f"says whose they are. Give a {case_table.NAME} with the columns image and patient; or a regular "
+            "expression for the names, such as --set patients='([^/_]+)_[^/]*$'; or, if every file is another "
+            "patient, --set patients=file"
+        )
 
 
 def _compiled(rule: str) -> re.Pattern[str]:

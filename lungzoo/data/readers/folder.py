@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from lungzoo.data.files.canvas import AIR_HU, centre_square, square_grid
 from lungzoo.data.files.case_table import CaseRow
 from lungzoo.data.files.notes import NoteBook
 from lungzoo.data.files.pairs import LAYOUT, Pair, find_pairs
-from lungzoo.data.files.patients import Owners, nobody
+from lungzoo.data.files.patients import Owners, check_folders, nobody
 from lungzoo.data.files.values import AS_STORED, Scaling, to_hu, to_mask, to_uint8
 from lungzoo.data.files.volume import axial_shape, turn
 from lungzoo.data.geometry import Geometry
@@ -51,6 +52,7 @@ class _Files:
     look: _Look
     z: int | None
     guessed: bool
+    by_folder: bool
 
 
 @READERS.register("folder")
@@ -59,15 +61,16 @@ class FolderReader(ScanReader):
 
     Pairs are `images/<name>` with `masks/<name>`, or `<name>` with `<name>_mask` beside it, or a folder with one image
     and a file called `mask`; PNG, TIFF, NPY (H, W) or (Z, H, W) from the feet to the head, or NIfTI. Only NIfTI
-    volumes have a grid and are turned. A table `cases.csv` at the top says more of each image: see `CaseRow`.
+    volumes have a grid and are turned. A table `cases.csv`, at the top or the only one below it, says more of each
+    image: see `CaseRow`.
 
     Options:
         slices: all, lesion or lesion+N; single slices know no lesion+N.
         units: "auto" (8-bit stays so; everything else has to look like HU), "hu" or "uint8".
-        hu_offset: added to stored numbers, such as -1024; unsigned 16-bit pictures need it.
-        patients: "auto" (the table, else the first folder, else every volume is a patient), "csv", "file" (every file
-            is a patient), or a regular expression that is looked for in the name and has a group: the patient, and
-            perhaps groups named `volume` and `z`.
+        hu_offset: added to stored numbers, such as -1024; unsigned 16-bit pictures need it. Not for 8-bit images.
+        patients: "auto" (the table, else the first folder below those that all share, else every volume is a
+            patient), "csv", "file" (every file is a patient), or a regular expression that is looked for in the name
+            and has a group: the patient, and perhaps groups named `volume` and `z`.
         mask_value: the value that is lesion, everything else being background; 0: masks are 0/1 or 0/255.
         without_mask: "refuse", or "empty" to take images without a mask as free of lesions.
         size_px: crop or pad slices about their centre to this side; 0: all have to be of one size.
@@ -113,7 +116,8 @@ class FolderReader(ScanReader):
     def list_entries(self) -> list[Entry]:
         """See `ScanReader.list_entries`."""
         self._check_options()
-        owners = Owners(str(self.settings["patients"]))
+        rule = str(self.settings["patients"])
+        Owners(rule)  # a rule that is none is told before the files are looked for
         self._book = NoteBook(self.notes)
         self._tree = open_tree(self.source, LAYOUT)
         names = sorted(self._tree.names())
@@ -121,6 +125,7 @@ class FolderReader(ScanReader):
         if not pairs and not self.faults:
             shown = f"files such as {', '.join(names[:3])}" if names else "no files"
             raise DatasetError(f"{self.source} holds no images with masks. Received {shown}; expected {LAYOUT}.")
+        owners = Owners(rule, [pair.key for pair in pairs])
         table = self._read_table(names, pairs)
         entries = []
         for pair in pairs:
@@ -156,23 +161,42 @@ class FolderReader(ScanReader):
                 raise ConfigError(f"{key} must be {low} to {high}. Received: {self.settings[key]}")
 
     def _read_table(self, names: list[str], pairs: list[Pair]) -> dict[str, CaseRow]:
-        if case_table.NAME not in names:
+        path = self._find_table(names)
+        if not path:
             if self.settings["patients"] == "csv":
                 raise DatasetError(f"{self.source} has no {case_table.NAME}, though patients=csv asks for it.")
             return {}
         try:
-            data = self._tree.read(case_table.NAME)
+            data = self._tree.read(path)
         except READ_ERRORS as error:
-            raise DatasetError(f"{case_table.NAME}: {error}") from None
-        table, faults = case_table.read_case_table(data, [pair.key for pair in pairs])
-        self.faults += faults
-        return table
+            raise DatasetError(f"{path}: {error}") from None
+        # Keys are without images/ and masks/, and so is the folder that they are told from.
+        folder = re.sub(r"(^|/)(images|masks)/$", r"\1", path.removesuffix(case_table.NAME), flags=re.I)
+        below = {pair.key.removeprefix(folder): pair.key for pair in pairs if pair.key.startswith(folder)}
+        table, faults = case_table.read_case_table(data, below)
+        outside = [pair.key for pair in pairs if not pair.key.startswith(folder)]
+        self.faults += faults + [f"{key}: has no row in {path}" for key in outside]
+        return {below[key]: row for key, row in table.items()}
+
+    def _find_table(self, names: list[str]) -> str:
+        """Return the path of the table: at the top, or the only one below it; "" where there is none."""
+        if case_table.NAME in names:
+            return case_table.NAME
+        found = [name for name in names if name.endswith(f"/{case_table.NAME}")]
+        if len(found) > 1:
+            raise DatasetError(
+                f"{self.source} has {len(found)} tables, {', '.join(found[:3])}; expected one. Join them into one "
+                f"{case_table.NAME} at the top"
+            )
+        return found[0] if found else ""
 
     def _entry(self, pair: Pair, row: CaseRow, owners: Owners) -> Entry:
         look = self._with(pair.image, _look_at_nifti if _is_nifti(pair.image) else _look_at_picture)
         depth = look.shape_zyx[0]
         owner = owners.of(pair.key, row, is_volume=look.is_nifti or depth > 1)
-        return Entry(owner.volume, owner.patient, depth, _Files(pair, row, look, owner.z, owner.guessed))
+        return Entry(
+            owner.volume, owner.patient, depth, _Files(pair, row, look, owner.z, owner.guessed, owner.by_folder)
+        )
 
     def _of_one_name(self, entries: list[Entry]) -> list[Entry]:
         """Leave out what has the volume and z of another."""
@@ -206,13 +230,21 @@ class FolderReader(ScanReader):
             raise nobody(str(self.source), unknown[0].files.pair.image, len(unknown))
         if str(self.settings["slices"]).startswith("lesion+") and any(e.files.z is not None for e in entries):
             raise ConfigError("slices=lesion+N is for volumes; of single slices take all, or lesion.")
+        check_folders(str(self.source), [entry.patient for entry in entries if entry.files.by_folder])
         for entry in entries:
+            if entry.files.by_folder:
+                self._book.add(entry.volume, ["the first folder was taken for the patient"])
             if entry.files.guessed:
                 self._book.add(entry.volume, ["the file was taken for a patient of its own; see the setting patients"])
         is_8bit = bool(entries) and entries[0].files.look.is_8bit
         self.units = (
             "uint8" if self.settings["units"] == "uint8" or (self.settings["units"] == "auto" and is_8bit) else "hu"
         )
+        if self.units == "uint8" and self.settings["hu_offset"]:
+            raise ConfigError(
+                "hu_offset is for images that become HU, and these stay 8-bit (units=uint8). Leave it out, or set "
+                f"units=hu. Received: hu_offset={self.settings['hu_offset']}"
+            )
         self.window = "none: HU" if self.units == "hu" else "as the 8-bit images have it; no HU"
         # Of the class they are what is said of all sources; a folder's own are settings.
         self.licence, self.citation = str(self.settings["licence"]), str(self.settings["citation"])
@@ -254,7 +286,8 @@ class FolderReader(ScanReader):
         value = int(self.settings["mask_value"])
         if value:
             return to_mask(stored, scaling, (value,), others=True)
-        drawn_white = stored.dtype == np.uint8 and scaling == AS_STORED and stored.max() == 255
+        ends = [float(end) * scaling.slope + scaling.inter for end in (stored.min(), stored.max())]
+        drawn_white = max(ends) == 255
         return to_mask(stored, scaling, (255,) if drawn_white else (1,))
 
     def _with_mask(self, pair: Pair, read: Callable[[BinaryIO], T]) -> T | None:

@@ -32,7 +32,7 @@ class Hdf5Reader(Reader):
 
     Options:
         images, masks: paths within the file.
-        labels, volumes, z: paths of one value per row, "" without them.
+        labels, volumes, z: paths of one value per row, "" without them. Without z, the rows of a volume are counted.
         patients: the path of one patient id per row, or "row" where every row is another patient.
         units: "auto", "hu" or "uint8".
         mask_value: the value that is lesion, everything else being background; 0: masks are 0/1 or 0/255.
@@ -109,10 +109,31 @@ class Hdf5Reader(Reader):
                 "splits. Give the dataset that says it, --set patients=PATH; or, if every row is another patient, "
                 "--set patients=row"
             )
-        if any(not text.isdecimal() for text in self._columns["z"]):
-            raise DatasetError("z holds what is no whole number from 0")
+        self._check_columns()
         self.units = self._find_units(images)
         self.window = "none: HU" if self.units == "hu" else "as the images of the file have it; no HU"
+
+    def _check_columns(self) -> None:
+        """Check that every row has a patient and a place of its own, and note the place."""
+        for key in ("patients", "volumes"):
+            blank = [row for row, text in enumerate(self._columns[key]) if not text.strip()]
+            if blank:
+                raise DatasetError(f"'{self.settings[key]}' is blank in {len(blank)} rows, such as row {blank[0]}")
+        if any(not text.isdecimal() or len(text) > 9 for text in self._columns["z"]):
+            raise DatasetError("z holds what is no whole number from 0")
+        self._z: list[int] = []
+        counts: dict[str, int] = {}
+        first: dict[tuple[str, int], int] = {}
+        for row in range(self._count):
+            volume = self._volume(row)
+            z = int(self._columns["z"][row]) if self._columns["z"] else counts.get(volume, 0)
+            counts[volume] = counts.get(volume, 0) + 1
+            if first.setdefault((volume, z), row) != row:
+                raise DatasetError(
+                    f"rows {first[volume, z]} and {row} are both volume {volume}, z {z}; expected each once. Leave z "
+                    "out to count the rows of each volume"
+                )
+            self._z.append(z)
 
     def _find_units(self, images: h5py.Dataset) -> Literal["hu", "uint8"]:
         """Decide by the type, and for real numbers by the first block; rows that do not fit it are faults later."""
@@ -133,8 +154,7 @@ class Hdf5Reader(Reader):
     def _slice(self, row: int, pixels: np.ndarray, drawn: np.ndarray) -> Slice:
         pixels, drawn = pixels.reshape(self._shape), drawn.reshape(self._shape)
         image = to_hu(pixels, AS_STORED, must_look_like_hu=False)[0] if self.units == "hu" else _grey(pixels)
-        z = int(self._columns["z"][row]) if self._columns["z"] else 0
-        volume = self._volume(row)
+        z, volume = self._z[row], self._volume(row)
         case = Case(
             case=f"{volume}/{z:04d}",
             patient=self._column("patients")[row],

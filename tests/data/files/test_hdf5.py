@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import h5py
 import numpy as np
 import pytest
@@ -123,3 +125,45 @@ def test_a_damaged_block(opened, tmp_path):
     (tmp_path / "a.h5").write_bytes(data)
     with open_hdf5(tmp_path / "a.h5") as file, pytest.raises(DatasetError, match=r"cannot be read|cannot be opened"):
         list(blocks(find_dataset(file, "x")))
+
+
+def test_blocks_stay_small_whatever_the_chunks(opened, monkeypatch):
+    monkeypatch.setattr("lungzoo.data.files.hdf5._BLOCK_BYTES", 1000)
+
+    def fill(file):
+        file.create_dataset("wide", (100, 8, 8), "u1", chunks=(100, 2, 2), compression="gzip", fillvalue=0)[:] = 0
+        file.create_dataset("narrow", (100, 8, 8), "u1", chunks=(3, 8, 8), compression="gzip")[:] = 0
+
+    with opened(fill) as file:
+        wide, narrow = find_dataset(file, "wide"), find_dataset(file, "narrow")
+        # 64 bytes a row each: 15 rows of one, 7 of two, of which 6 are two whole chunks.
+        assert [len(rows) for _, rows in blocks(wide)] == [15] * 6 + [10]
+        assert {len(rows) for _, rows, _ in blocks(wide, narrow)} == {6, 4}
+        monkeypatch.setattr("lungzoo.data.files.hdf5.MAX_CHUNK_BYTES", 6399)
+        find_dataset(file, "narrow")
+        with pytest.raises(DatasetError, match=r"'wide' has chunks across 100 rows, 6,400 bytes.*as h5repack -l does"):
+            find_dataset(file, "wide")
+
+
+def test_texts_too_long_are_not_unpacked(opened, monkeypatch):
+    def fill(file):
+        file.create_dataset("fixed", data=np.zeros(200, "S100000"), chunks=(20,), compression="gzip")
+        file.create_dataset("late", data=["a"] * 600 + ["x" * 257])
+        file.create_dataset("many", data=["abcd"] * 600)
+
+    with opened(fill) as file:
+        fixed, late, many = (file[name] for name in ("fixed", "late", "many"))
+        tracemalloc.start()
+        with pytest.raises(DatasetError, match="'/fixed' has room for texts of 100,000 bytes; at most 256"):
+            texts(fixed)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+        tracemalloc.stop()
+        with pytest.raises(DatasetError, match="'/late' holds a text of more than 256"):
+            texts(late)
+        assert texts(many) == ["abcd"] * 600
+        monkeypatch.setattr("lungzoo.data.files.hdf5._MAX_COLUMN_BYTES", 2399)
+        with pytest.raises(DatasetError, match="'/many' holds more than 2,399 characters"):
+            texts(many)
+        monkeypatch.setattr("lungzoo.data.files.hdf5._CACHE_BYTES", -1)
+        with pytest.raises(DatasetError, match="has its texts in chunks of more than"):
+            texts(many)

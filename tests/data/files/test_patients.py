@@ -1,7 +1,7 @@
 import pytest
 
 from lungzoo.data.files.case_table import CaseRow
-from lungzoo.data.files.patients import Owner, Owners
+from lungzoo.data.files.patients import Owner, Owners, check_folders
 from lungzoo.errors import ConfigError, DatasetError
 
 
@@ -11,7 +11,7 @@ from lungzoo.errors import ConfigError, DatasetError
         ("auto", "a", CaseRow(patient="P1"), False, Owner("P1", "a", 0)),
         ("auto", "a", CaseRow(), False, Owner("", "a", 0)),
         ("auto", "a", CaseRow(), True, Owner("a", "a", None, guessed=True)),
-        ("auto", "P2/a", CaseRow(), False, Owner("P2", "P2/a", 0)),
+        ("auto", "P2/a", CaseRow(), False, Owner("P2", "P2/a", 0, by_folder=True)),
         ("csv", "P2/a", CaseRow(), False, Owner("", "P2/a", 0)),
         ("file", "P2/a", CaseRow(), False, Owner("P2/a", "P2/a", 0)),
         (r"^(P\d+)_", "P2_x", CaseRow(volume="v", z=4), False, Owner("P2", "v", 4)),
@@ -37,3 +37,18 @@ def test_rules_that_are_none():
         Owners("cvs")
     with pytest.raises(ConfigError, match="not a regular expression: missing"):
         Owners("(P")
+
+
+def test_folders_that_all_share_are_no_patients():
+    owners = Owners("auto", ["src/mine/P1/a", "src/mine/P2/b"])
+    assert owners.of("src/mine/P1/a", CaseRow(), False).patient == "P1"
+    owners = Owners("auto", ["mine/a", "mine/b"])
+    assert owners.of("mine/a", CaseRow(), False) == Owner("", "mine/a", 0)
+    assert owners.of("mine/a", CaseRow(), True) == Owner("mine/a", "mine/a", None, guessed=True)
+    assert Owners("auto", ["P1/a", "b"]).of("P1/a", CaseRow(), False).by_folder
+
+
+def test_folders_of_splits():
+    check_folders("here", ["P1", "P2"])
+    with pytest.raises(DatasetError, match=r"here has its images in folders named Train, val, which.*--set patients="):
+        check_folders("here", ["Train", "val", "P1"])

@@ -227,3 +227,54 @@ def test_a_phantom_of_a_chest(shared_dir, tmp_path):
     assert (len(dataset), int(dataset.masks.sum())) == (26, 125256)
     # Upright: the back lies on the table, and above the chest is air.
     assert dataset.images[:, -3].mean() > dataset.images[:, 3].mean()
+
+
+def test_a_table_below_a_root_folder(source, tmp_path):
+    table = "image,patient,label\na,P1,LR2\nb,P2,LR3\n"
+    grey = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    root = source(
+        **{"src/mine/images__a_png": grey, "src/mine/masks__a_png": DRAWN[0], "src/mine__cases_csv": table},
+        **{"src/mine/images__b_png": grey, "src/mine/masks__b_png": DRAWN[0]},
+    )
+    import_dataset(FolderReader(root), "folder", tmp_path / "d")
+    cases = PreparedDataset(tmp_path / "d").cases
+    assert (cases["patient"].tolist(), cases["label"].tolist()) == (["P1", "P2"], ["LR2", "LR3"])
+    root = source(c_png=grey, c_mask_png=DRAWN[0])
+    assert FolderReader(root, {"patients": "file"}).faults == ["c: has no row in src/mine/cases.csv"]
+    source(src__cases_csv=table)
+    with pytest.raises(DatasetError, match=r"has 2 tables, src/cases\.csv, src/mine/cases\.csv; expected one"):
+        FolderReader(root)
+
+
+def test_whose_folders(source, tmp_path):
+    grey = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    names = ("P1/images__a", "P1/masks__a", "P2/images__b", "P2/masks__b")
+    root = source(**{f"mine/{name}_png": DRAWN[0] if "masks" in name else grey for name in names})
+    reader = FolderReader(root)
+    assert [entry.patient for entry in reader.entries] == ["P1", "P2"]
+    assert reader.notes == ["mine/P1/a and 1 more: the first folder was taken for the patient"]
+    (root / "mine" / "P1").rename(root / "mine" / "train")
+    with pytest.raises(DatasetError, match="images in folders named train, which are no patients"):
+        FolderReader(root)
+    assert len(FolderReader(root, {"patients": "file"}).entries) == 2
+
+
+def test_one_root_folder_is_no_patient(source):
+    grey = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    names = ("images__a", "masks__a", "images__b", "masks__b")
+    root = source(**{f"mine/{name}_png": DRAWN[0] if "masks" in name else grey for name in names})
+    with pytest.raises(DatasetError, match=r"which patient 2 of its images belong to"):
+        FolderReader(root)
+
+
+def test_masks_drawn_white_in_any_type(imported):
+    dataset = imported(images__a_nii=HU.T, masks__a_nii=DRAWN.T.astype(np.int16) * 255)
+    assert int(dataset.masks.sum()) == int(DRAWN.sum())
+    assert dataset.masks.max() == 1
+
+
+def test_an_offset_for_eight_bits(source):
+    grey = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    root = source(images__a_png=grey, masks__a_png=DRAWN[0])
+    with pytest.raises(ConfigError, match=r"hu_offset is for images that become HU.*Received: hu_offset=-1024"):
+        FolderReader(root, {"patients": "file", "hu_offset": -1024})

@@ -119,3 +119,18 @@ def test_msd_patches(shared_dir, tmp_path):
         assert (dataset.masks == file["labels"][:, 0]).all()
     assert len(dataset) == 130
     assert (dataset.lesion_px(1) > 0).sum() == 111
+
+
+def test_rows_of_a_volume_are_counted_without_z(imported):
+    images = np.zeros((4, 2, 2), np.uint8)
+    dataset = imported({**ROW, "volumes": "scan"}, images=images, masks=images, scan=["s", "t", "s", "t"])
+    assert sorted(dataset.cases["case"]) == ["s/0000", "s/0001", "t/0000", "t/0001"]
+
+
+def test_columns_that_are_refused(written):
+    images = np.zeros((3, 2, 2), np.uint8)
+    path = written(images=images, masks=images, who=["P1", " ", ""], scan=["s", "t", "s"], z=[1, 1, 1])
+    with pytest.raises(DatasetError, match="'who' is blank in 2 rows, such as row 1"):
+        Hdf5Reader(path, {"patients": "who"})
+    with pytest.raises(DatasetError, match="rows 0 and 2 are both volume s, z 1; expected each once"):
+        Hdf5Reader(path, {**ROW, "volumes": "scan", "z": "z"})

@@ -67,6 +67,7 @@ def test_every_decoder_runs():
     on_jax(FEATURES, *lungzoo.list_models("*_cnn"))
 
 
+@pytest.mark.slow
 def test_models_and_losses_run_and_shipped_weights_predict_as_on_tensorflow():
     import numpy as np
 

@@ -118,6 +118,7 @@ def run_one(
                 executor=executor,
                 observe=observe,
                 suite_id=suite_id,
+                allow_leakage=allow_leakage,
             )
         shutil.rmtree(workspace.checkpoints, ignore_errors=True)
     job = Job(

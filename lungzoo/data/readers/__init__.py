@@ -125,13 +125,21 @@ class ScanReader(Reader):
             try:
                 scan = self.read(entry)
             except DatasetError as error:
-                faults.append(f"{entry.volume}: {error}")
+                faults.append(f"{self.file_of(entry)}: {error}")
             else:
-                yield from slices_of(scan, str(self.settings["slices"]))
+                yield from self.slices_of(entry, scan)
                 del scan  # not two at a time
             self.done += 1
         if faults:
             raise ImportRefused(str(self.source), faults)
+
+    def file_of(self, entry: Entry) -> str:
+        """Return what a fault of a volume is named by."""
+        return entry.volume
+
+    def slices_of(self, entry: Entry, scan: Scan) -> Iterator[Slice]:
+        """Yield the slices that are taken of a volume."""
+        return slices_of(scan, str(self.settings["slices"]))
 
     def preview(self) -> dict[str, Any]:
         """See `Reader.preview`."""

@@ -21,9 +21,9 @@ from lungzoo.data.files.values import AS_STORED, Scaling, to_hu, to_mask, to_uin
 from lungzoo.data.files.volume import axial_shape, turn
 from lungzoo.data.geometry import Geometry
 from lungzoo.data.readers import READERS, Entry, ScanReader
-from lungzoo.data.scan import Scan, slices_of
+from lungzoo.data.scan import Scan
 from lungzoo.data.source_tree import READ_ERRORS, open_tree
-from lungzoo.errors import ConfigError, DatasetError, ImportRefused
+from lungzoo.errors import ConfigError, DatasetError
 from lungzoo.schema import Option
 
 _RANGES = {"size_px": (0, pictures.MAX_SIDE_PX), "mask_value": (0, 65535), "hu_offset": (-65536, 65536)}
@@ -99,19 +99,14 @@ class FolderReader(ScanReader):
         "citation": "not stated",
     }
 
-    def __iter__(self) -> Iterator[Slice]:
-        faults = list(self.faults)
-        for entry in self.entries:
-            try:
-                scan = self.read(entry)
-            except DatasetError as error:
-                faults.append(f"{entry.files.pair.image}: {error}")
-            else:
-                for item in slices_of(scan, str(self.settings["slices"])):
-                    yield item if entry.files.look.is_nifti else _without_grid(item, entry.files)
-            self.done += 1
-        if faults:
-            raise ImportRefused(str(self.source), faults)
+    def file_of(self, entry: Entry) -> str:
+        """See `ScanReader.file_of`."""
+        return str(entry.files.pair.image)
+
+    def slices_of(self, entry: Entry, scan: Scan) -> Iterator[Slice]:
+        """See `ScanReader.slices_of`; only NIfTI has a grid."""
+        for item in super().slices_of(entry, scan):
+            yield item if entry.files.look.is_nifti else _without_grid(item, entry.files)
 
     def list_entries(self) -> list[Entry]:
         """See `ScanReader.list_entries`."""

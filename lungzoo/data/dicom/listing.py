@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from lungzoo.data.dicom.files import HEAD_BYTES, MAX_DICOM_BYTES, about, looks_like_dicom, parse
 from lungzoo.data.dicom.values import integer, text
+from lungzoo.data.natural import natural
 from lungzoo.data.source_tree import READ_ERRORS, SourceTree
 from lungzoo.errors import DatasetError
 
@@ -120,7 +121,7 @@ def volume_names(series: dict[str, list[FileInfo]]) -> dict[str, str]:
     """Return a name for each series: "<patient>/ct", and "<patient>/ct-2" for a further one."""
     names: dict[str, str] = {}
     counts: dict[str, int] = {}
-    for uid in sorted(series, key=lambda uid: (_natural(series[uid][0].patient), uid)):
+    for uid in sorted(series, key=lambda uid: (natural(series[uid][0].patient), uid)):
         patient = series[uid][0].patient
         counts[patient] = counts.get(patient, 0) + 1
         names[uid] = f"{patient}/ct" + (f"-{counts[patient]}" if counts[patient] > 1 else "")
@@ -156,8 +157,3 @@ def _check_patients(listing: Listing) -> None:
         if len(patients) > 1:
             listing.faults.append(f"{files[0].name}: series {uid} has several patients: {', '.join(patients[:5])}")
             del listing.series[uid]
-
-
-def _natural(name: str) -> tuple[tuple[int, int | str], ...]:
-    parts = re.split(r"(\d+)", name)
-    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lungzoo.data.natural import natural
+
 LAYOUT = (
     "images/<name> and masks/<name>, or <name> and <name>_mask beside each other, or a folder with one image and a "
     "file called mask; .png, .tif, .npy, .nii or .nii.gz"
@@ -51,12 +53,6 @@ def find_pairs(names: Iterable[str], masks_may_lack: bool = False) -> tuple[list
         if key in masks or masks_may_lack
     ]
     return sorted(pairs, key=lambda pair: natural(pair.key)), faults
-
-
-def natural(text: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key that puts P-9 before P-10."""
-    parts = re.split(r"([0-9]+)", text)
-    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts)
 
 
 def _sorted_out(names: Iterable[str], faults: list[str]) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:

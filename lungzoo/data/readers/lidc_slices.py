@@ -19,6 +19,7 @@ import numpy as np
 
 from lungzoo.data.case import Case, Slice
 from lungzoo.data.malignancy import malignancy_label
+from lungzoo.data.natural import natural
 from lungzoo.data.readers import READERS, Reader
 from lungzoo.data.source_tree import READ_ERRORS, open_tree
 from lungzoo.errors import DatasetError, ImportRefused
@@ -136,7 +137,7 @@ class LidcSlicesReader(Reader):
                 continue
             patient = match["patient"]
             roots.add(match["root"] or "")
-            files = slices.setdefault(_Key(_natural(patient), patient, int(match[3]), int(match[5])), {})
+            files = slices.setdefault(_Key(natural(patient), patient, int(match[3]), int(match[5])), {})
             first = files.setdefault(match[4].lower(), name)
             if first != name:
                 self._faults.append(f"{name}: is the same slice as {first}")
@@ -259,12 +260,6 @@ def _parse_row(row: dict[str, str]) -> _Nodule:
         if number <= 0 or np.isinf(number):
             raise ValueError(f"{name} must be a number above 0 or blank, received {row[name]}")
     return _Nodule(numbers, row.get("malignancy") or "")
-
-
-def _natural(text: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key that puts patient-9 before patient-10; numbers before words."""
-    parts = re.split(r"(\d+)", text)
-    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts)
 
 
 def _size(array: np.ndarray) -> str:

@@ -17,7 +17,7 @@ from lungzoo.checks import check_experiment, leakage_warning, stages_of
 from lungzoo.config import ExperimentConfig, ModelConfig
 from lungzoo.data.pipeline import Pipeline, View
 from lungzoo.data.preprocess.grey import measure_statistics
-from lungzoo.data.split import Split, select_rows, split_dataset
+from lungzoo.data.splits.split import Split, select_rows, split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import (
     LungzooError,

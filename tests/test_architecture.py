@@ -27,7 +27,7 @@ LAYERS = (
     ("checks",),
     ("training",),
     ("models", "evaluation", "tracking"),
-    ("data", "encoders", "decoders", "losses", "metrics", "weights"),
+    ("data", "encoders", "decoders", "losses", "metrics", "statistics", "weights"),
     ("registry", "config", "content", "events", "locks"),
     ("schema",),
     ("errors",),
@@ -157,13 +157,13 @@ def test_modules_stay_short(path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "source", "fault"),
     [
-        ("lungzoo.data.split", "from lungzoo.models import zoo", "imports 'lungzoo.models.zoo', above it"),
+        ("lungzoo.data.splits.split", "from lungzoo.models import zoo", "imports 'lungzoo.models.zoo', above it"),
         (
-            "lungzoo.data.split",
+            "lungzoo.data.splits.split",
             "import lungzoo.losses.dice_ce",
             "imports 'lungzoo.losses.dice_ce', beside it",
         ),
-        ("lungzoo.data.split", "from ..training import loop", "imports 'lungzoo.training.loop', above it"),
+        ("lungzoo.data.splits.split", "from ..training import loop", "imports 'lungzoo.training.loop', above it"),
         ("lungzoo.config", "from lungzoo.registry import Registry", "beside it"),
         ("lungzoo.models.zoo", "from lungzoo import experiment", "above it"),
         ("lungzoo.models.zoo", "def f():\n    from lungzoo.cli import main", "lungzoo.models.zoo:2 imports"),
@@ -194,7 +194,7 @@ def test_checker_catches_a_violation(module: str, source: str, fault: str) -> No
     [
         ("lungzoo", "from lungzoo.cli import main"),
         ("lungzoo.cli.bench", "from lungzoo.suites import grid\nfrom lungzoo import __version__"),
-        ("lungzoo.data.split", "from lungzoo.data.store import PreparedDataset\nfrom . import case"),
+        ("lungzoo.data.splits.split", "from lungzoo.data.store import PreparedDataset\nfrom . import case"),
         ("lungzoo.cli", "import lungzoo\nprint(lungzoo.__version__)"),
         ("lungzoo.training.loop", "from lungzoo.config import TrainConfig\nimport numpy as np"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from lungzoo.checks import check_experiment
 from lungzoo.config import ExperimentConfig, LossTerm
-from lungzoo.data.split import select_rows, split_dataset
+from lungzoo.data.splits.split import select_rows, split_dataset
 from lungzoo.errors import (
     BusyError,
     ConfigError,

@@ -159,3 +159,11 @@ def test_fingerprint_is_the_hash_of_three_lines(monkeypatch: pytest.MonkeyPatch)
     subject = experiment()
     lines = f"{subject.canonical()}\nabc\nrevision 7"
     assert subject.fingerprint("abc") == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_a_pinned_split_counts_by_its_content_not_by_its_path() -> None:
+    def pinned(path: str, sha256: str) -> str:
+        return experiment(data={"split_file": path, "split_sha256": sha256}).fingerprint("d")
+
+    assert pinned("here.json", "0" * 64) == pinned("there/split.json", "0" * 64)
+    assert pinned("here.json", "0" * 64) != pinned("here.json", "1" * 64)

@@ -19,7 +19,7 @@ import numpy as np
 import lungzoo
 from lungzoo.config import DataConfig, ScoreConfig
 from lungzoo.data.pipeline import Pipeline, View
-from lungzoo.data.split import select_rows, split_patients
+from lungzoo.data.splits.split import select_rows, split_patients
 from lungzoo.data.store import PreparedDataset
 from lungzoo.evaluation.predict import predict
 from lungzoo.evaluation.score import score_cases, summarise

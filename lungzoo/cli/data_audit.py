@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +12,8 @@ from lungzoo.cli.data_split import SET_OPTION, data_config
 from lungzoo.cli.output import JSON_OPTION
 
 if TYPE_CHECKING:
-    from lungzoo.data.audit import Audit
-    from lungzoo.data.split import Split
+    from lungzoo.data.splits.audit import Audit
+    from lungzoo.data.splits.split import Split
     from lungzoo.data.store import PreparedDataset
 
 
@@ -26,7 +24,7 @@ def audit(
     ),
     weights: str | None = typer.Option(
         None,
-        help="Weights that ship with lungzoo, or a manifest; their patients are compared with the test part.",
+        help="Weights that ship with lungzoo, a manifest, or run:ID; their patients are compared with the test part.",
     ),
     seed: int | None = typer.Option(None, help="Same as --set split_seed=SEED."),
     settings: list[str] = SET_OPTION,
@@ -34,9 +32,10 @@ def audit(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Look for patients, volumes and slices that the parts of a split share. Leaves with 1 where it finds any."""
-    from lungzoo.data.audit import audit_against, audit_split, recorded_audit, save_audit
-    from lungzoo.data.groups import near_pairs
-    from lungzoo.data.split import split_dataset
+    from lungzoo.cli.searching import search_progress
+    from lungzoo.data.splits.audit import audit_against, audit_split, recorded_audit, save_audit
+    from lungzoo.data.splits.groups import near_pairs
+    from lungzoo.data.splits.split import split_dataset
     from lungzoo.data.store import PreparedDataset
     from lungzoo.errors import StorageError
 
@@ -66,10 +65,16 @@ def audit(
 
 def _of_weights(name: str, dataset: PreparedDataset, split: Split) -> Audit:
     from lungzoo.content import find_content
-    from lungzoo.data.audit import audit_patients
+    from lungzoo.data.splits.audit import audit_patients
     from lungzoo.weights.manifest import read_manifest
 
-    manifest = read_manifest(find_content("weights", name))
+    if name.startswith("run:"):
+        from lungzoo.tracking.mlflow_tracker import MlflowTracker
+
+        tracker = MlflowTracker("train")
+        manifest = tracker.weights_manifest(tracker.find_run(name.removeprefix("run:")))
+    else:
+        manifest = read_manifest(find_content("weights", name))
     patients = manifest.trained_on.patients if manifest.trained_on else None
     return audit_patients(dataset, split, (*patients.train, *patients.val) if patients else (), manifest.name)
 
@@ -93,16 +98,3 @@ def _show(done: Audit) -> None:
         typer.echo(f"Nothing shared. Looked for: {', '.join(done.looked_for)}.")
     for note in done.notes:
         typer.echo(f"Note: {note}")
-
-
-@contextmanager
-def search_progress() -> Iterator[Callable[[int, int], None]]:
-    """Show how far the search for near-duplicates is, on a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("Looking for near-duplicates"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("near", total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

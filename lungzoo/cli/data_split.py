@@ -26,8 +26,8 @@ def split(
     settings: list[str] = SET_OPTION,
 ) -> None:
     """Write the patient split that a benchmark with these settings uses."""
-    from lungzoo.cli.data_audit import search_progress
-    from lungzoo.data.split import PARTS, split_dataset
+    from lungzoo.cli.searching import search_progress
+    from lungzoo.data.splits.split import PARTS, split_dataset
     from lungzoo.data.store import PreparedDataset
     from lungzoo.errors import storage_error
 

@@ -44,11 +44,13 @@ def train(
     dataset = PreparedDataset(data)
 
     from lungzoo.checks import check_experiment, check_settings
+    from lungzoo.cli.searching import search_ahead
     from lungzoo.suites.execute import run_one
     from lungzoo.suites.executors.local import LocalExecutor
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
     check_settings(config)  # before a tracking store is made
+    search_ahead(dataset, [config])
     tracker = MlflowTracker("train")
     config = check_experiment(config, dataset, tracker, allow_leakage)
     fingerprint = config.fingerprint(dataset.fingerprint)

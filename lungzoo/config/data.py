@@ -61,7 +61,8 @@ class DataConfig(Frozen):
     split_file: str | None = Field(None, min_length=1)
     """A split saved as JSON, in the place of all other settings of the split."""
     split_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
-    """Fingerprint of the split in `split_file`; filled in before a run starts. A file that has changed is refused."""
+    """Fingerprint of the split where it comes from `split_file` or near-duplicates; filled in before a run starts. A
+    split that has changed since is refused."""
     folds: int | None = Field(None, ge=2)
     """Deal patients into this many folds, one of which is the test split; `test_fraction` then has no part in it."""
     fold: int = Field(0, ge=0)

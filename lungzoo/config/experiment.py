@@ -44,8 +44,10 @@ class ExperimentConfig(Frozen):
         return f"{self.model.name}{options} / {self.transfer.slug}{label}"
 
     def fingerprint(self, dataset_fingerprint: str) -> str:
-        """Return the run's identity, 64 hex digits."""
-        text = f"{self.canonical()}\n{dataset_fingerprint}\nrevision {RESULTS_REVISION}"
+        """Return the run's identity, 64 hex digits; a split that is pinned counts by its content, not its path."""
+        data = self.data.model_copy(update={"split_file": None}) if self.data.split_sha256 else self.data
+        canonical = self.model_copy(update={"data": data}).canonical()
+        text = f"{canonical}\n{dataset_fingerprint}\nrevision {RESULTS_REVISION}"
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lungzoo.config import ModelConfig
-from lungzoo.data.split import PARTS, Split
+from lungzoo.data.splits.split import PARTS, Split
 from lungzoo.data.store import PreparedDataset
 from lungzoo.schema import parse
 from lungzoo.tracking.record import RunRecord

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from lungzoo.data.groups import linked
 from lungzoo.data.near import NearPair, Pictures, find_near, signature
 from lungzoo.data.near.detail import coarse_maps, fine_maps
 from lungzoo.data.near.signature import FLIPS, candidates, signatures
 from lungzoo.data.near.verify import correlate
+from lungzoo.data.splits.groups import linked
 
 
 def texture(seed: int, side_px: int = 128) -> np.ndarray:

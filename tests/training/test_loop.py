@@ -8,7 +8,7 @@ import pytest
 
 from lungzoo.config import ExperimentConfig, ModelConfig, TransferConfig
 from lungzoo.data.pipeline import Pipeline
-from lungzoo.data.split import select_rows, split_patients
+from lungzoo.data.splits.split import select_rows, split_patients
 from lungzoo.errors import ConfigError, LungzooError
 from lungzoo.events import ignore
 from lungzoo.metrics.streaming import CaseDice
@@ -90,7 +90,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from pathlib import Path
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.pipeline import Pipeline
-from lungzoo.data.split import select_rows, split_patients
+from lungzoo.data.splits.split import select_rows, split_patients
 from lungzoo.data.store import PreparedDataset
 from lungzoo.events import ignore
 from lungzoo.models.assemble import build_model

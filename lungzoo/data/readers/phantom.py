@@ -10,9 +10,9 @@ import numpy as np
 
 from lungzoo.config import PhantomConfig
 from lungzoo.data.case import Case, Slice
-from lungzoo.data.phantom_anatomy import Chest, add_noise, draw_chest
-from lungzoo.data.phantom_grid import Grid
-from lungzoo.data.phantom_nodules import (
+from lungzoo.data.phantom.anatomy import Chest, add_noise, draw_chest
+from lungzoo.data.phantom.grid import Grid
+from lungzoo.data.phantom.nodules import (
     NO_NODULE,
     TYPES,
     Nodule,

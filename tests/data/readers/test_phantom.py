@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lungzoo.config import PhantomConfig
-from lungzoo.data.phantom_nodules import THRESHOLDS_MM, TYPES, lung_rads
+from lungzoo.data.phantom.nodules import THRESHOLDS_MM, TYPES, lung_rads
 from lungzoo.data.readers import READERS
 from lungzoo.data.readers.phantom import HEALTHY_EVERY, PhantomReader
 from lungzoo.data.store import PreparedDataset

@@ -17,7 +17,8 @@ from lungzoo.cli.data_audit import audit as audit_command
 from lungzoo.cli.data_split import split as split_command
 from lungzoo.config import DataConfig
 from lungzoo.content import content_names, find_content
-from lungzoo.data.audit import (
+from lungzoo.data.case import Case, Slice
+from lungzoo.data.splits.audit import (
     AUDIT_FILE,
     Finding,
     audit_against,
@@ -26,9 +27,8 @@ from lungzoo.data.audit import (
     recorded_audit,
     save_audit,
 )
-from lungzoo.data.case import Case, Slice
-from lungzoo.data.groups import near_pairs
-from lungzoo.data.split import PARTS, Split, split_dataset
+from lungzoo.data.splits.groups import near_pairs
+from lungzoo.data.splits.split import PARTS, Split, split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.data.writer import import_dataset
 from lungzoo.errors import ConfigError
@@ -296,3 +296,11 @@ def test_split_command_writes_folds(clean, tmp_path):
     assert (len(split.test), split.grouping) == (2, "near")
     assert replace(split, grouping="patient").fingerprint != split.fingerprint
     assert {len(getattr(split, part)) for part in PARTS} == {5, 1, 2}
+
+
+def test_a_split_by_near_duplicates_is_pinned(leaky):
+    config = DataConfig(groups="near", val_fraction=0.3, test_fraction=0.3)
+    split = split_dataset(leaky, config)
+    assert split_dataset(leaky, config.model_copy(update={"split_sha256": split.fingerprint})) == split
+    with pytest.raises(ConfigError, match=r"not searched for as they were.*data.split_sha256 is 000000000000…"):
+        split_dataset(leaky, config.model_copy(update={"split_sha256": "0" * 64}))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lungzoo.config import DataConfig
-from lungzoo.data.split import PARTS, middle_slices, select_rows, split_patients
+from lungzoo.data.splits.split import PARTS, middle_slices, select_rows, split_patients
 from lungzoo.errors import ConfigError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from lungzoo.data.phantom_grid import Grid, paint
+from lungzoo.data.phantom.grid import Grid, paint
 
 VESSEL_HU = 35.0
 TREES_PER_LUNG = 6

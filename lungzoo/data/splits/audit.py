@@ -15,7 +15,7 @@ import numpy as np
 
 from lungzoo.data.near import METHOD, NearPair, Pictures, find_near
 from lungzoo.data.near.search import Progress
-from lungzoo.data.split import PARTS, Split
+from lungzoo.data.splits.split import PARTS, Split
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import storage_error
 

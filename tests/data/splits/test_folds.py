@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from lungzoo.config import DataConfig
-from lungzoo.data import groups
 from lungzoo.data.case import Case, Slice
 from lungzoo.data.near import NearPair
-from lungzoo.data.split import PARTS, Split, _split, split_dataset, split_patients
+from lungzoo.data.splits import groups
+from lungzoo.data.splits.split import PARTS, Split, _split, split_dataset, split_patients
 from lungzoo.errors import ConfigError, DatasetError
 
 
@@ -81,7 +81,7 @@ def test_inner_folds_alone_leave_the_random_test_split():
         ({"fold": 1}, r"data.fold names no fold. Received: 1. Allowed: 0, unless data.folds is set"),
         ({"inner_fold": 2, "inner_folds": 2}, r"data.inner_fold names no fold. Received: 2. Allowed: 0 to 1"),
         ({"split": "published", "folds": 2}, r"data.folds would deal other test patients than data.split"),
-        ({"split_sha256": "0" * 64}, r"data.split_sha256 belongs to data.split_file"),
+        ({"split_sha256": "0" * 64}, r"data.split_sha256 belongs to data.split_file or data.groups"),
         ({"groups": "near"}, r"need the whole dataset, not only its case table"),
         ({"folds": 70}, r"60 patient\(s\), too few for 70 folds with a validation split"),
         ({"inner_folds": 55}, r"60 patient\(s\), too few for a test split with 55 inner folds"),

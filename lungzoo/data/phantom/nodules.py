@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lungzoo.data.phantom_anatomy import Chest
-from lungzoo.data.phantom_grid import Grid, paint
+from lungzoo.data.phantom.anatomy import Chest
+from lungzoo.data.phantom.grid import Grid, paint
 
 NO_NODULE = "LR1"
 

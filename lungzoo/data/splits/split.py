@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lungzoo.config import DataConfig
-from lungzoo.data.folds import (
+from lungzoo.data.splits.folds import (
     PARTS,
     by_unit,
     check_folds,
@@ -109,12 +109,19 @@ def split_dataset(dataset: PreparedDataset, config: DataConfig, progress: Progre
         return _from_file(dataset, config)
     groups, sizes = None, None
     if config.groups == "near":
-        from lungzoo.data.groups import near_groups
+        from lungzoo.data.splits.groups import near_groups
 
         groups = near_groups(dataset, progress)
     if config.stratify == "lesion":
         sizes = _lesion_sizes(dataset, config)
-    return _split(dataset.cases, config, dataset.fingerprint, groups, sizes)
+    split = _split(dataset.cases, config, dataset.fingerprint, groups, sizes)
+    if config.split_sha256 not in (None, split.fingerprint):
+        raise ConfigError(
+            "Near-duplicates are not searched for as they were: the fingerprint of the split is "
+            f"{split.fingerprint[:12]}…, but data.split_sha256 is {str(config.split_sha256)[:12]}…. "
+            "Use the version of lungzoo that recorded it, or remove data.split_sha256."
+        )
+    return split
 
 
 def split_patients(cases: pd.DataFrame, config: DataConfig, dataset_fingerprint: str) -> Split:
@@ -134,7 +141,7 @@ def split_patients(cases: pd.DataFrame, config: DataConfig, dataset_fingerprint:
     if config.split_file or config.groups != "patient" or config.stratify != "slices":
         raise ConfigError(
             "data.split_file, data.groups and data.stratify need the whole dataset, not only its case table. "
-            "Use lungzoo.data.split.split_dataset."
+            "Use lungzoo.data.splits.split.split_dataset."
         )
     return _split(cases, config, dataset_fingerprint, None, None)
 
@@ -147,8 +154,8 @@ def _split(
     sizes: pd.Series | None,
 ) -> Split:
     check_folds(config)
-    if config.split_sha256:
-        raise ConfigError("data.split_sha256 belongs to data.split_file, which is not set. Remove it.")
+    if config.split_sha256 and config.groups != "near":
+        raise ConfigError('data.split_sha256 belongs to data.split_file or data.groups = "near". Remove it.')
     parts = {"test": set[str](), "val": set[str]()}
     dealt, left_out = cases, set[str]()
     if config.split == "published":

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from lungzoo.data.phantom_grid import Grid, paint
-from lungzoo.data.phantom_lung import draw_lung
+from lungzoo.data.phantom.grid import Grid, paint
+from lungzoo.data.phantom.lung import draw_lung
 
 AIR_HU = -1000.0
 

@@ -163,7 +163,7 @@ def test_modules_stay_short(path: Path) -> None:
             "import lungzoo.losses.dice_ce",
             "imports 'lungzoo.losses.dice_ce', beside it",
         ),
-        ("lungzoo.data.splits.split", "from ..training import loop", "imports 'lungzoo.training.loop', above it"),
+        ("lungzoo.data.splits.split", "from ...training import loop", "imports 'lungzoo.training.loop', above it"),
         ("lungzoo.config", "from lungzoo.registry import Registry", "beside it"),
         ("lungzoo.models.zoo", "from lungzoo import experiment", "above it"),
         ("lungzoo.models.zoo", "def f():\n    from lungzoo.cli import main", "lungzoo.models.zoo:2 imports"),

@@ -29,7 +29,7 @@ from lungzoo.config import ExperimentConfig, PhantomConfig
 from lungzoo.data.augment import Augmentation
 from lungzoo.data.pipeline import Pipeline
 from lungzoo.data.preprocess.grey import Scaling
-from lungzoo.data.split import select_rows, split_patients
+from lungzoo.data.splits.split import select_rows, split_patients
 from lungzoo.data.store import PreparedDataset
 from lungzoo.losses.combine import make_loss
 from lungzoo.models.assemble import build_model
@@ -131,7 +131,7 @@ def plain_batches(dataset, files, config, epoch: int):
     """The pipeline that one would write first: a shuffled list of files, one image at a time, then batches."""
     import tensorflow as tf
 
-    augmentation = Augmentation(config.augment, 0, Scaling(config.data, dataset.units), compiled=False)
+    augmentation = Augmentation(config.augment, 0, Scaling(config.data, dataset.units))
     tables = augmentation.tables(len(files[0]), epoch)
 
     def load(place, image_file, mask_file):
@@ -141,7 +141,7 @@ def plain_batches(dataset, files, config, epoch: int):
         mask = tf.cast(tf.io.decode_png(tf.io.read_file(mask_file), channels=1) > 0, tf.uint8)
         shape = [1, 1, *dataset.images.shape[1:]]
         draws = {name: values[place : place + 1] for name, values in tables.items()}
-        image, mask = augmentation.change(tf.reshape(image, shape), tf.reshape(mask, shape), draws)
+        image, mask = augmentation.change_case(tf.reshape(image, shape), tf.reshape(mask, shape), draws)
         return image[0, 0, ..., tf.newaxis], tf.cast(mask[0, 0, ..., tf.newaxis], tf.float32)
 
     order = tf.data.Dataset.from_tensor_slices((np.arange(len(files[0])), *files)).shuffle(len(files[0]), epoch)

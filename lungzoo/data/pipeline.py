@@ -167,7 +167,9 @@ class Pipeline:
         if self._view.volume:
             split = tf.reshape(flat, [-1, flat.shape[1] // channels, channels, *flat.shape[2:]])
             return split[:, :, 0, ..., tf.newaxis] if channels == 1 else tf.transpose(split, [0, 1, 3, 4, 2])
-        return flat[:, 0, ..., tf.newaxis] if flat.shape[1] == 1 else tf.transpose(flat, [0, 2, 3, 1])
+        # A new shape takes no copy.
+        alone = flat.shape[1] == 1
+        return tf.reshape(flat, [-1, *flat.shape[2:], 1]) if alone else tf.transpose(flat, [0, 2, 3, 1])
 
     def _with_lesion(self, rows: np.ndarray) -> np.ndarray:
         lesions = rows[self._dataset.lesion_px(self._config.consensus_readers)[rows] > 0]

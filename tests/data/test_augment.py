@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from lungzoo.data.augment import change_intensity, fixed_shifts, move
-from lungzoo.data.augment.draws import STREAMS, field_seeds, normal_fields, table
+from lungzoo.data.augment.draws import NOISE_POOL, STREAMS, noise_field, noise_pool, table
 from lungzoo.data.augment.intensity import add_noise, blur, change_gamma, lower_resolution
 from lungzoo.data.augment.mix import cut_out, mix_up, paste_lesion
 from lungzoo.data.augment.warp import CONTROL_POINTS, sample, source_grid
@@ -176,12 +176,27 @@ def test_noise_is_scaled_and_clipped(run):
     )
 
 
-def test_every_case_has_its_own_noise():
-    seeds = field_seeds("noise", 6, 0, 2)
-    all_cases = normal_fields(seeds, (1, 16, 16)).numpy()
-    np.testing.assert_array_equal(normal_fields(seeds[3:5], (1, 16, 16)), all_cases[3:5])
-    assert abs(np.corrcoef(all_cases.reshape(6, -1)) - np.eye(6)).max() < 0.3
-    assert all_cases.std() == pytest.approx(1, abs=0.05)
+def test_fields_of_noise_are_cut_from_a_pool():
+    pool = tf.range(100, dtype=tf.float32)
+    # 16 numbers of 100 start at one of 84 places; the second slice 0.618 · 84 = 52 further.
+    field = noise_field(pool, tf.constant(0.5), (2, 4, 4)).numpy()
+    np.testing.assert_array_equal(field[0].ravel(), np.arange(42, 58))
+    np.testing.assert_array_equal(field[1].ravel(), np.arange((42 + 52) % 84, (42 + 52) % 84 + 16))
+
+
+def test_a_slice_larger_than_half_the_pool_sees_numbers_again():
+    field = noise_field(tf.range(5, dtype=tf.float32), tf.constant(0.0), (1, 2, 4)).numpy()
+    np.testing.assert_array_equal(field.ravel(), [0, 1, 2, 3, 4, 0, 1, 2])
+
+
+def test_the_pool_is_standard_normal_and_a_function_of_the_seed():
+    pool = noise_pool(3).numpy()
+    assert pool.shape == (NOISE_POOL,)
+    assert (pool.mean(), pool.std()) == (pytest.approx(0, abs=2e-3), pytest.approx(1, abs=2e-3))
+    np.testing.assert_array_equal(pool, noise_pool(3).numpy())
+    assert (pool != noise_pool(4).numpy()).all()
+    fields = np.stack([noise_field(tf.constant(pool), tf.constant(at), (1, 16, 16)) for at in (0.1, 0.2, 0.7)])
+    assert abs(np.corrcoef(fields.reshape(3, -1)) - np.eye(3)).max() < 0.3
 
 
 @both_ways
@@ -224,19 +239,20 @@ def test_mix_up_is_a_weighted_mean(run):
 
 @both_ways
 def test_a_lesion_is_pasted_with_a_soft_rim_where_it_is_dark(run):
-    image = np.full((2, 1, 5, 5), -800, np.float32)
-    image[1] = 40  # chest wall
-    mask = np.zeros((2, 1, 5, 5), np.uint8)
-    mask[:, 0, 0, 0] = 1
-    lesion = np.zeros((2, 1, 5, 5), np.uint8)
-    lesion[:, 0, 2:4, 2] = 1
+    image = np.full((3, 1, 7, 7), 40, np.float32)
+    image[:, 0, 1:6, 1:6] = [[[-800]], [[40]], [[-800]]]  # lung; chest wall; air beside a body
+    image[2, 0, :, 4:] = image[2, 0, 0] = image[2, 0, 6] = -800
+    mask = np.zeros((3, 1, 7, 7), np.uint8)
+    mask[:, 0, 1, 1] = 1
+    lesion = np.zeros((3, 1, 7, 7), np.uint8)
+    lesion[:, 0, 3:5, 3] = 1
     paste = lambda *arrays: paste_lesion(*arrays, brightest=-400.0)  # noqa: E731
     pasted, both = run(paste, image, mask, np.full_like(image, 100), lesion)
     np.testing.assert_array_equal(both[0], mask[0] | lesion[0])
     expected = [[-800] * 5, [-800, -350, -350, -350, -800], *[[-800, -350, 100, -350, -800]] * 2]
-    np.testing.assert_allclose(pasted[0, 0], [*expected, [-800, -350, -350, -350, -800]])
-    np.testing.assert_array_equal(both[1], mask[1])
-    np.testing.assert_array_equal(pasted[1], image[1])
+    np.testing.assert_allclose(pasted[0, 0, 1:6, 1:6], [*expected, [-800, -350, -350, -350, -800]])
+    np.testing.assert_array_equal(both[1:], mask[1:])
+    np.testing.assert_array_equal(pasted[1:], image[1:])
 
 
 def test_every_operation_has_its_own_stream():

@@ -1,4 +1,5 @@
 import hashlib
+import time
 
 import numpy as np
 import pandas as pd
@@ -322,6 +323,7 @@ def test_copy_paste_gives_empty_slices_a_lesion_of_the_training_split(store, mak
     slices = [make_slice(z, mask=lesion if z < 2 else None, size_px=8) for z in range(10)]
     for z, item in enumerate(slices):
         item.image[:] = np.where(item.mask, 100 - 200 * z, -900)
+        item.image[[0, -1]] = item.image[:, [0, -1]] = -350  # the wall
     pipeline = Pipeline(store(slices), DataConfig(), 5)
     seen = pipeline.shown(np.arange(1, 10), AugmentConfig(preset="none", copy_paste=1), 0, 0)
     for row, (image, mask) in seen.items():
@@ -329,6 +331,55 @@ def test_copy_paste_gives_empty_slices_a_lesion_of_the_training_split(store, mak
         assert image.max() == pytest.approx(1250 / 1500)
         if row > 1:
             np.testing.assert_array_equal(mask > 0, image > 0.7)
+
+
+def test_copied_lesions_stay_within_the_body(phantom):
+    from scipy import ndimage
+
+    rows = np.arange(len(phantom))
+    pasted, outside = 0, 0
+    seen = Pipeline(phantom, DataConfig(), 8).shown(rows, AugmentConfig(preset="none", copy_paste=1), 0, 0)
+    for row, (_, mask) in seen.items():
+        body = ndimage.binary_fill_holes(np.asarray(phantom.images[row]) > -400)
+        new = (mask[..., 0] > 0) & (phantom.consensus(np.array([row]), 2)[0] == 0)
+        pasted += new.any()
+        outside += (new & ~body).sum()
+    assert pasted > 5
+    assert outside == 0
+
+
+def test_what_is_compiled_is_what_the_operations_do_one_by_one(patterned):
+    """Every operation, on cases that take part in few or none."""
+    import tensorflow as tf
+
+    from lungzoo.data.augment import Augmentation
+    from lungzoo.data.preprocess.grey import Scaling
+
+    dataset = patterned("hu")
+    augmentation = Augmentation(HEAVY.model_copy(update={"effect_share": 0.5}), 0, Scaling(DataConfig(), "hu"))
+    draws = augmentation.tables(10, 0)
+    arrays = [np.asarray(array)[:, None] for array in (dataset.images, dataset.consensus(np.arange(10), 1))]
+    image, mask = augmentation.change(*map(tf.constant, arrays), draws)
+    for row in range(10):
+        numbers = {name: values[row : row + 1] for name, values in draws.items()}
+        alone = augmentation.change_case(*(tf.constant(array[row : row + 1]) for array in arrays), numbers)
+        np.testing.assert_allclose(image[row], alone[0][0], atol=2e-4)
+        np.testing.assert_array_equal(mask[row], alone[1][0])
+
+
+def test_other_numbers_compile_nothing_anew(patterned):
+    """A compiled operation that takes a drawn number for a constant would make every batch cost seconds."""
+    from lungzoo.data.augment import Augmentation
+    from lungzoo.data.preprocess.grey import Scaling
+
+    dataset = patterned("hu")
+    augmentation = Augmentation(HEAVY, 0, Scaling(DataConfig(), "hu"))
+    arrays = [np.asarray(array)[:4, None] for array in (dataset.images, dataset.consensus(np.arange(10), 1))]
+    augmentation.change(*arrays, {name: values[:4] for name, values in augmentation.tables(10, 0).items()})
+    began = time.process_time()
+    for epoch in range(1, 4):
+        augmentation.change(*arrays, {name: values[:4] for name, values in augmentation.tables(10, epoch).items()})
+    assert time.process_time() - began < 1
 
 
 def test_mix_up_takes_from_the_training_split_and_keeps_masks(patterned):

@@ -109,6 +109,53 @@ def test_lung_box_has_a_margin_and_falls_back_to_the_whole():
     assert lung_box(np.full((32, 32), 40)) == (slice(0, 32), slice(0, 32))
 
 
+def test_a_single_part_of_a_chest_is_no_box():
+    crop = np.full((64, 64), 40, np.int16)
+    crop[20:50, 10:30] = -850  # 30·20 of 64·64 pixels, a third of the width
+    assert lung_box(crop) == (slice(0, 64), slice(0, 64))
+    crop[:, 10:30] = -850  # reaches the border
+    assert not lung_mask(crop).any()
+
+
+def test_the_table_and_the_air_above_it_are_no_lungs():
+    image = np.full((256, 256), -1000, np.int16)
+    image[40:160, 40:216] = 40
+    image[70:130, 60:110] = image[70:130, 140:190] = -850
+    expected = image == -850
+    image[176:178, 20:236] = 40  # the table, which a strap and a cushion join to the body
+    image[160:176, [50, 51, 200, 201]] = 40
+    np.testing.assert_array_equal(lung_mask(image), expected)
+
+
+def test_apices_belong_and_gas_of_the_bowel_does_not():
+    volume = np.stack([chest()] * 14)
+    volume[8:, 20:38, 12:24] = 40  # a tumour ends the left lung at slice 8
+    volume[9:13, 22:26, 15:18] = -850  # what is left of it: 4 slices of 12 pixels
+    volume[:2, 20:38, 12:52] = 40  # below the lungs
+    volume[0:5, 44:48, 28:32] = -850  # gas from there upwards: 5 slices of 16
+    found = lung_mask(volume)
+    assert found[9:13, 22:26, 15:18].all()
+    assert not found[:, 44:52, 28:36].any()
+
+
+def test_every_slice_of_the_phantom_is_cropped_around_lungs_and_lesions(phantom):
+    """Truth: what is air within the body, body being what is filled of all that is brighter than lung."""
+    from scipy import ndimage
+
+    source = Source(phantom, DataConfig(preprocess=("lung_crop",)))
+    for volume, cases in phantom.cases.groupby("volume"):
+        rows = cases.index.to_numpy()
+        (y, x), (step, _), (side, _) = source.grid(rows[0]).origin_yx, source.grid(rows[0]).step_yx, source.shape_yx
+        assert step < 0.9, volume
+        assert all(source.grid(row) is source.grid(rows[0]) for row in rows)
+        for row in rows:
+            image, lesion = np.asarray(phantom.images[row]), phantom.consensus(np.array([row]), 1)[0] > 0
+            lung = ndimage.binary_fill_holes(image > -400) & (image < -600)
+            for at, origin in zip(np.nonzero(lung | lesion), (y, x), strict=True):
+                assert origin - 0.5 <= at.min()
+                assert at.max() <= origin + step * (side - 1) + 0.5
+
+
 @pytest.mark.slow
 def test_lungs_of_a_real_chest(shared_dir):
     """Dice with the scan's own lung contours; 0.946 when this was written."""
@@ -147,6 +194,10 @@ def test_lungs_of_a_real_chest(shared_dir):
     found = lung_mask(volume.astype(np.int16))
     dice = 2 * (found & drawn).sum() / (found.sum() + drawn.sum())
     assert dice > 0.9, f"Dice {dice:.3f}"
+    # A tumour cuts the right apex off; both are drawn in these slices.
+    for plane, truth in zip(found[98:106], drawn[98:106], strict=True):
+        for half in (slice(0, 256), slice(256, 512)):
+            assert (plane & truth)[:, half].sum() > 0.7 * truth[:, half].sum() > 0
 
 
 # CLAHE
@@ -266,6 +317,19 @@ def test_statistics_are_of_the_given_rows_alone(store, make_slice):
     dataset = store([make_slice(value) for value in (0, 51, 255)], units="uint8")
     found = measure_statistics(dataset, DataConfig(), np.array([0, 1]))
     assert found == Statistics((pytest.approx(0.1),), (pytest.approx(0.1),))
+
+
+@pytest.mark.parametrize("config", [{"window_hu": [-1000, 150]}, {"windows": ["lung"]}])
+def test_windows_of_8_bit_images_are_refused(store, make_slice, config):
+    dataset = store([make_slice(0)], units="uint8")
+    key = next(iter(config))
+    with pytest.raises(ConfigError, match=rf"data.{key} needs a dataset in HU; this one's images are 8-bit.*Received"):
+        Pipeline(dataset, parse(DataConfig, config, "test"), 1)
+
+
+def test_a_config_read_back_with_all_defaults_is_no_window_of_8_bit_images(store, make_slice):
+    dataset = store([make_slice(0)], units="uint8")
+    Pipeline(dataset, parse(DataConfig, DataConfig().model_dump(), "test"), 1)
 
 
 # Names

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lungzoo.config import AugmentConfig
-from lungzoo.data.augment.draws import BENDS, base_table, bends, field_seeds, normal_fields, table
+from lungzoo.data.augment.draws import BENDS, base_table, bends, noise_field, noise_pool, table
 from lungzoo.data.augment.intensity import add_noise, blur, change_gamma, change_intensity, lower_resolution, per_case
 from lungzoo.data.augment.mix import cut_out, mix_up, paste_lesion
 from lungzoo.data.augment.move import move
 from lungzoo.data.augment.warp import sample, source_grid
 from lungzoo.data.preprocess.grey import Scaling
 
-_SEEDS = " seeds"
+_Change = Callable[[Any, Any, dict[str, Any]], tuple[Any, Any]]
 # How far a pasted lesion lies from where it was, at most, as a share of the side.
 _PASTE_REACH = 0.25
 
@@ -25,15 +26,14 @@ class Augmentation:
         config: which, and how strongly.
         seed: of all random numbers.
         scaling: raw values to numbers in [0, 1].
-        compiled: make the warp one compiled loop instead of forty passes over memory, five times as fast on a CPU.
     """
 
-    def __init__(self, config: AugmentConfig, seed: int, scaling: Scaling, compiled: bool = True) -> None:
+    def __init__(self, config: AugmentConfig, seed: int, scaling: Scaling) -> None:
         import tensorflow as tf
 
         self._config, self._seed, self._scaling = config, seed, scaling
         self._bends = bends(seed)
-        self._warped = tf.function(self._warp, jit_compile=True) if compiled else self._warp
+        self._compiled = tf.function(self._change, jit_compile=True)
         self._warps = config.warp_share > 0 and (config.rotate_deg > 0 or config.scale > 0 or config.elastic > 0)
         strengths = {
             "noise": config.noise,
@@ -46,16 +46,21 @@ class Augmentation:
         shares["cutout"] = config.effect_share if config.cutout > 0 else 0.0
         shares["mixup"] = config.effect_share if config.mixup > 0 else 0.0
         self._shares = shares | {"copy_paste": config.copy_paste}
+        self._changes_some = bool(self._effects) or self._shares["cutout"] > 0
+        self._pool = noise_pool(seed) if "noise" in self._effects else None
         self.partners = [name for name in ("mixup", "copy_paste") if self._shares[name] > 0]
 
     def tables(self, cases: int, epoch: Any) -> dict[str, Any]:
         """Return the numbers of an epoch by operation, a row for every case."""
-        alone = {"warp": self._warps, "elastic": self._warps, "cutout": self._shares["cutout"] > 0}
+        alone = {
+            "warp": self._warps,
+            "elastic": self._warps,
+            "noise_field": "noise" in self._effects,
+            "cutout": self._shares["cutout"] > 0,
+        }
         streams = [*self._effects, *(name for name, wanted in alone.items() if wanted), *self.partners]
         found = {name: table(name, cases, self._seed, epoch) for name in streams}
         found["base"] = base_table(cases, self._seed, epoch)
-        if "noise" in self._effects:
-            found["noise" + _SEEDS] = field_seeds("noise", cases, self._seed, epoch)
         return found
 
     def takes(self, operation: str, draws: dict[str, Any], candidates: Any) -> tuple[Any, Any]:
@@ -107,93 +112,128 @@ class Augmentation:
     def change(self, image: Any, mask: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
         """Carry out the geometry, scale to [0, 1], and change grey values.
 
+        What takes more than a move is compiled: the geometry of all cases at once, then what changes some of the cases,
+        case by case, so that its pixels stay in the processor's cache from the first operation to the last.
+
         Args:
             image: (B, slices, H, W) in raw units.
             mask: uint8 (B, mask slices, H, W).
             draws: the batch's numbers.
 
         Returns:
-            float32 (B, slices · channels, H, W) in [0, 1], and the mask.
+            float32 (B, slices · channels, H, W) in [0, 1], and the mask, float32.
         """
-        import tensorflow as tf
+        change = self._compiled if self._warps or self._changes_some else self._place
+        changed: tuple[Any, Any] = change(image, mask, draws)
+        return changed
 
-        base, config = draws["base"], self._config
-        shift = tf.cast(tf.round((2.0 * base - 1.0)[:, 0:2] * config.shift_px), tf.int32)
-        flip = (base[:, 2:4] < 0.5) & config.flip
-        if self._warps:
-            bend = self._bend(draws) if config.elastic > 0 else None
-            image, mask = self._warped(image, mask, base, shift, flip, draws["warp"], bend)
-        else:
-            image, mask = move(image, shift, flip), move(mask, shift, flip)
-            image = self._lit(self._scaling(image), base)
+    def change_case(self, image: Any, mask: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
+        """Do to a batch of one what `change` does, operation by operation."""
+        image, mask = self._place(image, mask, draws)
         return self._with_effects(image, mask, draws)
 
-    def _warp(
-        self, image: Any, mask: Any, base: Any, shift: Any, flip: Any, numbers: Any, bend: Any
+    def _change(self, image: Any, mask: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
+        import tensorflow as tf
+
+        image, mask = self._place(image, mask, draws)
+        if not self._changes_some:
+            return image, mask
+
+        def change(case: Any) -> tuple[Any, Any]:
+            changed, erased = self._with_effects(*tf.nest.map_structure(lambda part: part[tf.newaxis], case))
+            return changed[0], erased[0]
+
+        kinds = tf.TensorSpec(image.shape[1:], tf.float32), tf.TensorSpec(mask.shape[1:], tf.float32)
+        changed: tuple[Any, Any] = tf.map_fn(change, (image, mask, draws), fn_output_signature=kinds)
+        return changed
+
+    def _place(self, image: Any, mask: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
+        """Carry out the geometry, and light."""
+        import tensorflow as tf
+
+        image, mask = (self._warp if self._warps else self._move)(image, mask, draws)
+        return image, tf.cast(mask, tf.float32)
+
+    def _with_effects(self, image: Any, mask: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
+        """Change noise, sharpness, gamma of a batch of one; cut a hole into it."""
+        for name in self._effects:
+            image, mask = self._if_active(name, draws, partial(self._effect, name), image, mask)
+        if self._shares["cutout"] > 0:
+            image, mask = self._if_active("cutout", draws, self._cut_out, image, mask)
+        return image, mask
+
+    def _if_active(
+        self, operation: str, draws: dict[str, Any], change: _Change, image: Any, mask: Any
     ) -> tuple[Any, Any]:
+        """Change a batch of one if its number says that it takes part in the operation."""
+        import tensorflow as tf
+
+        active = draws[operation][0, 0] < self._shares[operation]
+        changed: tuple[Any, Any] = tf.cond(active, lambda: change(image, mask, draws), lambda: (image, mask))
+        return changed
+
+    def _move(self, image: Any, mask: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
+        shift, flip = self._whole_moves(draws["base"])
+        return self._lit(move(image, shift, flip), draws["base"]), move(mask, shift, flip)
+
+    def _warp(self, image: Any, mask: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
         """Look every pixel up once; a case that is not turned, scaled or bent comes out exactly as of `move`."""
         import tensorflow as tf
 
-        config, sides = self._config, tf.shape(image)[2:]
+        config, sides, numbers = self._config, tf.shape(image)[2:], draws["warp"]
         active = numbers[:, 0] < config.warp_share
+        bend = None
+        if config.elastic > 0:
+            which = tf.minimum(tf.cast(draws["elastic"][:, 0] * BENDS, tf.int32), BENDS - 1)
+            size = config.elastic * tf.reshape(tf.cast(sides, tf.float32), [1, 2, 1, 1])
+            bend = tf.where(per_case(active, size), tf.gather(self._bends, which), 0.0) * size
         angle, power = (tf.where(active, 2.0 * numbers[:, column] - 1.0, 0.0) for column in (1, 2))
-        if bend is not None:
-            bend = tf.where(per_case(active, bend), bend, 0.0) * tf.reshape(tf.cast(sides, tf.float32), [1, 2, 1, 1])
         turn = angle * config.rotate_deg, (1 + config.scale) ** power
-        grid = source_grid((sides[0], sides[1]), shift, flip, *turn, bend)
+        grid = source_grid((sides[0], sides[1]), *self._whole_moves(draws["base"]), *turn, bend)
         image, mask = sample(tf.cast(image, tf.float32), mask, *grid)
-        return self._lit(self._scaling(image), base), mask
+        return self._lit(image, draws["base"]), mask
 
-    def _lit(self, image: Any, base: Any) -> Any:
-        """Change contrast and brightness of all cases."""
-        centred, strength = 2.0 * base - 1.0, self._config.intensity
-        return change_intensity(image, 1 + centred[:, 4] * strength, centred[:, 5] * strength)
-
-    def _with_effects(self, image: Any, mask: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
-        """Change noise, sharpness, gamma of some cases; cut holes into some."""
+    def _whole_moves(self, base: Any) -> tuple[Any, Any]:
+        """Return the shift in pixels and the mirrors of each case."""
         import tensorflow as tf
 
-        for name in self._effects:
-            chosen = self._active(name, draws)
-            part, value = tf.gather(image, chosen), tf.gather(draws[name][:, 1], chosen)
-            seeds = tf.gather(draws[name + _SEEDS], chosen) if name + _SEEDS in draws else None
-            image = _replace(image, chosen, _EFFECTS[name](self._config, part, value, seeds))
-        if self._shares["cutout"] > 0:
-            chosen = self._active("cutout", draws)
-            numbers = tf.gather(draws["cutout"], chosen)
-            size = numbers[:, 3:5] * self._config.cutout
-            erased = cut_out(tf.gather(image, chosen), tf.gather(mask, chosen), numbers[:, 1:3], size)
-            image, mask = _replace(image, chosen, erased[0]), _replace(mask, chosen, erased[1])
-        return image, mask
+        shift = tf.cast(tf.round((2.0 * base - 1.0)[:, 0:2] * self._config.shift_px), tf.int32)
+        return shift, (base[:, 2:4] < 0.5) & self._config.flip
+
+    def _lit(self, image: Any, base: Any) -> Any:
+        """Scale to [0, 1], and change contrast and brightness."""
+        centred, strength = 2.0 * base - 1.0, self._config.intensity
+        return change_intensity(self._scaling(image), 1 + centred[:, 4] * strength, centred[:, 5] * strength)
+
+    def _effect(self, name: str, image: Any, mask: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
+        noise = None
+        if name == "noise":
+            noise = noise_field(self._pool, draws["noise_field"][0, 0], tuple(image.shape[1:]))
+        return _EFFECTS[name](self._config, image, draws[name][:, 1], noise), mask
+
+    def _cut_out(self, image: Any, mask: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
+        numbers = draws["cutout"]
+        return cut_out(image, mask, numbers[:, 1:3], numbers[:, 3:5] * self._config.cutout)
 
     def _active(self, operation: str, draws: dict[str, Any]) -> Any:
         import tensorflow as tf
 
         return tf.where(draws[operation][:, 0] < self._shares[operation])[:, 0]
 
-    def _bend(self, draws: dict[str, Any]) -> Any:
-        """Return each case's control points, (B, 2, 7, 7), as a share of the side."""
-        import tensorflow as tf
 
-        which = tf.cast(draws["elastic"][:, 0] * BENDS, tf.int32)
-        return tf.gather(self._bends, tf.minimum(which, BENDS - 1)) * self._config.elastic
-
-
-def _gamma(config: AugmentConfig, image: Any, value: Any, seeds: Any) -> Any:
+def _gamma(config: AugmentConfig, image: Any, value: Any, noise: Any) -> Any:
     return change_gamma(image, (1 + config.gamma) ** (2 * value - 1))
 
 
-def _noise(config: AugmentConfig, image: Any, value: Any, seeds: Any) -> Any:
-    import tensorflow as tf
-
-    return add_noise(image, value * config.noise, normal_fields(seeds, tf.shape(image)[1:]))
+def _noise(config: AugmentConfig, image: Any, value: Any, noise: Any) -> Any:
+    return add_noise(image, value * config.noise, noise)
 
 
-def _blur(config: AugmentConfig, image: Any, value: Any, seeds: Any) -> Any:
+def _blur(config: AugmentConfig, image: Any, value: Any, noise: Any) -> Any:
     return blur(image, value * config.blur_px, config.blur_px)
 
 
-def _low_resolution(config: AugmentConfig, image: Any, value: Any, seeds: Any) -> Any:
+def _low_resolution(config: AugmentConfig, image: Any, value: Any, noise: Any) -> Any:
     return lower_resolution(image, 1 + value * (config.low_resolution - 1))
 
 

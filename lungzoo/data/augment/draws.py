@@ -22,9 +22,12 @@ STREAMS: dict[str, tuple[int, tuple[str, ...]]] = {
     "mixup": (7, ("active", "partner", "weight")),
     "copy_paste": (8, ("active", "partner", "y", "x")),
     "foreground": (9, ("active", "partner")),
+    "noise_field": (10, ("start",)),
 }
 _MOST_STREAMS = 64
 BENDS = 4096
+NOISE_POOL = 2**22
+_GOLDEN = 0.6180339887
 
 
 def base_table(cases: int, seed: int, epoch: Any) -> Any:
@@ -42,20 +45,37 @@ def table(stream: str, cases: int, seed: int, epoch: Any) -> Any:
     return tf.random.stateless_uniform((cases, len(columns)), seed=_seed(number, seed, epoch))
 
 
-def field_seeds(stream: str, cases: int, seed: int, epoch: Any) -> Any:
-    """Return int32 (cases, 2): a seed for each case's own field of numbers, see `fields`."""
+def noise_pool(seed: int) -> Any:
+    """Return float32 (2²²,) of standard normal numbers, to cut fields from.
+
+    Drawing a field anew for every case would take ten times as long as all else that noise needs.
+    """
     import tensorflow as tf
 
-    limits = {"minval": None, "maxval": None, "dtype": tf.int32}
-    key = tf.random.stateless_uniform((), seed=_seed(STREAMS[stream][0], seed, epoch), **limits)
-    return tf.stack([tf.range(cases, dtype=tf.int32), tf.fill([cases], key)], axis=1)
+    return tf.random.stateless_normal((NOISE_POOL,), seed=[-1 - seed, -2])
 
 
-def normal_fields(seeds: Any, shape: Any) -> Any:
-    """Return float32 (B, *shape) of standard normal numbers, one field per seed."""
+def noise_field(pool: Any, start: Any, shape: tuple[int, int, int]) -> Any:
+    """Return float32 (slices, H, W): for every slice numbers that follow each other in the pool.
+
+    Args:
+        pool: float32 (n,); of a slice with more than n / 2 pixels numbers repeat.
+        start: float32 in [0, 1): where the first slice's numbers start.
+        shape: slices, H, W.
+    """
     import tensorflow as tf
 
-    return tf.map_fn(lambda seed: tf.random.stateless_normal(shape, seed), seeds, fn_output_signature=tf.float32)
+    slices, height, width = shape
+    length = height * width
+    copies = max(-(-2 * length // pool.shape[0]), 1)
+    pool = tf.tile(pool, [copies]) if copies > 1 else pool
+    starts = pool.shape[0] - length
+    first = tf.cast(start * starts, tf.int32)
+    # Steps of the golden section keep the slices of a stack apart.
+    places = tf.stack([(first + round(number * _GOLDEN % 1 * starts)) % starts for number in range(slices)])
+    # Not tf.slice: a compiled one takes its place for a constant, and would be compiled anew for every batch.
+    found = tf.gather(pool, places[:, tf.newaxis] + tf.range(length))
+    return tf.reshape(found, (slices, height, width))
 
 
 def bends(seed: int) -> Any:

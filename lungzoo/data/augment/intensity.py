@@ -70,9 +70,8 @@ def blur(image: Any, sigma_px: Any, largest_px: float) -> Any:
     weights = tf.exp(-0.5 * (steps / tf.maximum(sigma_px, 1e-3)[:, tf.newaxis]) ** 2)
     weights /= tf.reduce_sum(weights, axis=1, keepdims=True)
     for axis in (2, 3):
-        side = tf.shape(image)[axis]
-        places = _mirrored(tf.range(-reach, side + reach), side)
-        padded = tf.gather(image, places, axis=axis)
+        side = image.shape[axis]
+        padded = _mirrored(image, axis, reach)
         parts = [padded[:, :, k : k + side] if axis == 2 else padded[..., k : k + side] for k in range(2 * reach + 1)]
         image = tf.add_n([part * per_case(weights[:, k], part) for k, part in enumerate(parts)])
     return image
@@ -110,9 +109,14 @@ def per_case(numbers: Any, batch: Any) -> Any:
     return tf.reshape(numbers, [-1, *[1] * (len(batch.shape) - 1)])
 
 
-def _mirrored(index: Any, side: Any) -> Any:
+def _mirrored(image: Any, axis: int, reach: int) -> Any:
+    """Add `reach` pixels at both ends of an axis; a small image is mirrored again and again."""
     import tensorflow as tf
 
-    period = tf.maximum(2 * (side - 1), 1)
-    index = tf.math.floormod(index, period)
-    return tf.minimum(index, period - index)
+    while reach > 0:
+        # A whole image's width at a time: the mirror image of that is what lies further out.
+        width = min(reach, max(image.shape[axis] - 1, 1))
+        paddings = [[width, width] if number == axis else [0, 0] for number in range(len(image.shape))]
+        image = tf.pad(image, paddings, "REFLECT" if image.shape[axis] > 1 else "SYMMETRIC")
+        reach -= width
+    return image

@@ -28,8 +28,9 @@ def paste_lesion(image: Any, mask: Any, other: Any, other_mask: Any, brightest: 
     Args:
         image, other: float (B, slices, H, W).
         mask, other_mask: uint8 (B, mask slices, H, W) in {0, 1}; one mask slice stands for all slices of the image.
-        brightest: the lesion is not pasted where the image under it is brighter than this on average: it would lie in
-            the chest wall.
+        brightest: of lung. The lesion is not pasted where the image under it is brighter than this on average: it would
+            lie in the chest wall. Nor is it where some of it would lie outside the body: where fewer than three of the
+            four ways along row and column meet anything brighter.
 
     Returns:
         The image, and the union of the masks. The lesion's rim of one pixel is a blend of half and half.
@@ -42,7 +43,8 @@ def paste_lesion(image: Any, mask: Any, other: Any, other_mask: Any, brightest: 
     area = tf.reduce_sum(lesion, axis=[1, 2, 3])
     middle = image[:, image.shape[1] // 2, tf.newaxis] if mask.shape[1] == 1 else image
     under = tf.reduce_sum(middle * lesion, axis=[1, 2, 3]) / tf.maximum(area, 1.0)
-    lesion *= per_case(tf.cast(under <= brightest, tf.float32), lesion)
+    outside = tf.reduce_sum(lesion * (1 - _enclosed(middle, brightest)), axis=[1, 2, 3])
+    lesion *= per_case(tf.cast((under <= brightest) & (outside < 0.5), tf.float32), lesion)
     opaque = tf.maximum(lesion, 0.5 * _grown(lesion))
     return image + (other - image) * opaque, tf.maximum(mask, tf.cast(lesion, mask.dtype))
 
@@ -69,6 +71,20 @@ def cut_out(image: Any, mask: Any, centre: Any, size: Any) -> tuple[Any, Any]:
     erased = (inside[0][:, :, tf.newaxis] & inside[1][:, tf.newaxis, :])[:, tf.newaxis]
     mean = tf.reduce_mean(image, axis=[1, 2, 3], keepdims=True)
     return tf.where(erased, mean, image), tf.where(erased, tf.zeros_like(mask), mask)
+
+
+def _enclosed(image: Any, brightest: float) -> Any:
+    """Return 1 where three ways or more meet something brighter, else 0: air around a body has it on one side or two.
+
+    Not on all four: in a crop, lung may reach the border.
+    """
+    import tensorflow as tf
+
+    bright, ways = tf.cast(image > brightest, tf.float32), tf.zeros_like(image)
+    for axis in (2, 3):
+        for reverse in (False, True):
+            ways += tf.cast(tf.cumsum(bright, axis, reverse=reverse) > 0, image.dtype)
+    return tf.cast(ways > 2.5, tf.float32)
 
 
 def _grown(mask: Any) -> Any:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from lungzoo.data.dicom.files import HEAD_BYTES, MAX_DICOM_BYTES, about, looks_like_dicom, parse
+from lungzoo.data.dicom.files import HEAD_BYTES, MAX_DICOM_BYTES, MAX_FRAMES, about, looks_like_dicom, parse
 from lungzoo.data.dicom.values import integer, text
 from lungzoo.data.natural import natural
 from lungzoo.data.source_tree import READ_ERRORS, SourceTree
 from lungzoo.errors import DatasetError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 CT_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT Image",
@@ -18,11 +22,11 @@ CT_CLASSES = {
 }
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _DIRECTORY = "1.2.840.10008.1.3.10"
-MAX_FRAMES = 65_535
+_MAX_US = 65_535
 _SUFFIXES = (".dcm", ".dicom", ".ima")
 _KEYWORDS = (
     *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "NumberOfFrames"),
-    *("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
+    *("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "Columns"),
 )
 
 
@@ -37,6 +41,8 @@ class FileInfo:
         modality: such as "CT".
         patient: PatientID, made safe for names.
         frames: how many images it holds.
+        voxels: of these images, as the header claims; 0 where it says nothing sound.
+        size_bytes: of the file.
     """
 
     name: str
@@ -48,6 +54,8 @@ class FileInfo:
     modality: str
     patient: str
     frames: int
+    voxels: int = 0
+    size_bytes: int = 0
 
 
 @dataclass
@@ -138,6 +146,7 @@ def _identify(name: str, data: bytes) -> FileInfo | None:
         raise DatasetError("has no SeriesInstanceUID")
     if not patient.strip("._"):
         raise DatasetError("has no PatientID; without it patients cannot be kept apart. Give each patient one")
+    frames = integer(header, "NumberOfFrames", 1, MAX_FRAMES, default=1)
     return FileInfo(
         name,
         sop_class,
@@ -147,8 +156,18 @@ def _identify(name: str, data: bytes) -> FileInfo | None:
         text(header, "FrameOfReferenceUID"),
         text(header, "Modality"),
         patient,
-        integer(header, "NumberOfFrames", 1, MAX_FRAMES, default=1),
+        frames,
+        frames * _pixels(header),
+        len(data),
     )
+
+
+def _pixels(header: Dataset) -> int:
+    """Return rows times columns, 0 where they are wrong: reading the file will say so."""
+    try:
+        return integer(header, "Rows", 1, _MAX_US) * integer(header, "Columns", 1, _MAX_US)
+    except DatasetError:
+        return 0
 
 
 def _check_patients(listing: Listing) -> None:

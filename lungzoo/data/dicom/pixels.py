@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lungzoo.data.dicom.files import guarded
-from lungzoo.data.dicom.listing import MAX_FRAMES
+from lungzoo.data.dicom.files import MAX_DICOM_BYTES, MAX_FRAMES, guarded
 from lungzoo.data.dicom.planes import MAX_SIDE_PX
 from lungzoo.data.dicom.values import integer, number, raw, text
 from lungzoo.errors import DatasetError
@@ -83,54 +82,59 @@ def read_format(dataset: Dataset) -> PixelFormat:
     return pixels
 
 
-def stored_values(dataset: Dataset) -> np.ndarray:
-    """Return the values as stored, (frames, rows, columns), integers with unused bits taken off.
+def stored_frames(dataset: Dataset, pixels: PixelFormat) -> Iterator[np.ndarray]:
+    """Yield the values of each frame as stored, (rows, columns), integers with unused bits taken off.
+
+    Args:
+        dataset: the file.
+        pixels: of `read_format`.
 
     Raises:
         DatasetError: the pixels are missing, cut off, of an impossible size, or compressed in a way for which no codec
             is installed.
     """
-    pixels = read_format(dataset)
-    data = raw(dataset, "PixelData")
+    data = raw(dataset, "PixelData", MAX_DICOM_BYTES)
     if data is None:
         raise DatasetError("has no pixel data")
     if not isinstance(data, bytes):
         raise DatasetError("PixelData is no string of bytes")
-    if pixels.syntax in (_IMPLICIT, _EXPLICIT, _BIG):
-        values = _native(data, pixels)
-    else:
-        values = _decompressed(dataset, data, pixels)
-    return _without_unused_bits(values, pixels) if pixels.allocated > 1 else values
+    native = pixels.syntax in (_IMPLICIT, _EXPLICIT, _BIG)
+    frames = _native(data, pixels) if native else _decompressed(dataset, data, pixels)
+    for values in frames:
+        yield _without_unused_bits(values, pixels) if pixels.allocated > 1 else values
 
 
-def padding_mask(dataset: Dataset, values: np.ndarray) -> np.ndarray | None:
-    """Return where `values` are padding outside the scanned circle, None where the file names no padding."""
+def padding_range(dataset: Dataset, pixels: PixelFormat) -> tuple[int, int] | None:
+    """Return the lowest and highest stored value that are padding outside the scanned circle, None without padding."""
     low = number(dataset, "PixelPaddingValue")
     if low is None:
         return None
-    pixels = read_format(dataset)
     high = number(dataset, "PixelPaddingRangeLimit")
     ends = [_as_stored(value, pixels) for value in (low, low if high is None else high)]
-    return (values >= min(ends)) & (values <= max(ends))
+    return min(ends), max(ends)
 
 
-def _native(data: bytes, pixels: PixelFormat) -> np.ndarray:
+def _native(data: bytes, pixels: PixelFormat) -> Iterator[np.ndarray]:
     needed = (pixels.frame_bits * pixels.frames + 7) // 8
-    shape = (pixels.frames, pixels.rows, pixels.columns)
+    shape = (pixels.rows, pixels.columns)
     if len(data) < needed:
         raise DatasetError(
-            f"pixel data is cut off: {len(data):,} bytes, but {'×'.join(map(str, shape))} pixels of {pixels.allocated} "
-            f"bits need {needed:,}"
+            f"pixel data is cut off: {len(data):,} bytes, but {pixels.frames}×{pixels.rows}×{pixels.columns} pixels of "
+            f"{pixels.allocated} bits need {needed:,}"
         )
-    if pixels.allocated == 1:
-        bits = np.unpackbits(np.frombuffer(data, np.uint8, needed), bitorder="little")
-        return bits[: np.prod(shape)].reshape(shape)
-    order = ">" if pixels.syntax == _BIG else "<"
-    dtype = np.dtype(f"{order}u{pixels.allocated // 8}")
-    return np.frombuffer(data, dtype, needed // dtype.itemsize).reshape(shape)
+    dtype = np.dtype(f"{'>' if pixels.syntax == _BIG else '<'}u{max(pixels.allocated // 8, 1)}")
+    for start in range(0, pixels.frame_bits * pixels.frames, pixels.frame_bits):
+        if pixels.allocated == 1:
+            # Frames of single bits follow each other without a gap, so one may begin within a byte.
+            end = start + pixels.frame_bits
+            packed = np.frombuffer(data, np.uint8, (end + 7) // 8 - start // 8, start // 8)
+            bits = np.unpackbits(packed, bitorder="little")[start % 8 :]
+            yield bits[: pixels.frame_bits].reshape(shape)
+        else:
+            yield np.frombuffer(data, dtype, pixels.rows * pixels.columns, start // 8).reshape(shape)
 
 
-def _decompressed(dataset: Dataset, data: bytes, pixels: PixelFormat) -> np.ndarray:
+def _decompressed(dataset: Dataset, data: bytes, pixels: PixelFormat) -> Iterator[np.ndarray]:
     from pydicom.encaps import generate_frames
     from pydicom.pixels import get_decoder
     from pydicom.uid import UID
@@ -148,9 +152,11 @@ def _decompressed(dataset: Dataset, data: bytes, pixels: PixelFormat) -> np.ndar
             count += 1
     if count != pixels.frames:
         raise DatasetError(f"holds {count} compressed frames and says {pixels.frames}")
-    with guarded(f"its {syntax.name} pixels do not decode"):
-        values, _ = decoder.as_array(dataset, raw=True)
-    return values.reshape(pixels.frames, pixels.rows, pixels.columns)
+    frames = decoder.iter_array(dataset, raw=True)
+    for _ in range(pixels.frames):
+        with guarded(f"its {syntax.name} pixels do not decode"):
+            values = next(frames)[0].reshape(pixels.rows, pixels.columns)
+        yield values
 
 
 def _check_claim(frame: bytes, pixels: PixelFormat) -> None:

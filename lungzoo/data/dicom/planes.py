@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lungzoo.data.dicom.listing import MAX_FRAMES
+from lungzoo.data.dicom.files import MAX_FRAMES
 from lungzoo.data.dicom.values import first, integer, items, number, numbers, text
 from lungzoo.errors import DatasetError
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 MAX_SIDE_PX = 4096
 _UNIT_LENGTH = 1e-3
+_MACROS = (
+    *("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"),
+    *("PixelValueTransformationSequence", "CTImageFrameTypeSequence"),
+)
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,10 @@ def read_planes(dataset: Dataset, name: str) -> list[Plane]:
         raise DatasetError(f"says it has {frames:,} frames and describes {len(groups):,}")
     if frames > 1 and not groups:
         raise DatasetError(f"has {frames:,} frames without a position for each")
+    shared = [*_macros(first(dataset, "SharedFunctionalGroupsSequence")), dataset]
     planes = []
     for frame in range(frames):
-        sources = _sources(dataset, groups[frame] if groups else None)
+        sources = [*_macros(groups[frame] if groups else None), *shared]
         kind = "\\".join(text(source, key) for source in sources for key in ("FrameType", "ImageType"))
         if "LOCALIZER" not in kind.upper():
             label = f"{name}, frame {frame + 1}" if frames > 1 else name
@@ -79,18 +84,11 @@ def read_planes(dataset: Dataset, name: str) -> list[Plane]:
     return planes
 
 
-def _sources(dataset: Dataset, group: Dataset | None) -> list[Dataset]:
-    """Return the data sets that may hold a frame's attributes, the most particular first."""
-    found = []
-    for holder in (group, first(dataset, "SharedFunctionalGroupsSequence")):
-        if holder is None:
-            continue
-        for macro in (
-            *("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"),
-            *("PixelValueTransformationSequence", "CTImageFrameTypeSequence"),
-        ):
-            found += items(holder, macro)[:1]
-    return [*found, dataset]
+def _macros(group: Dataset | None) -> list[Dataset]:
+    """Return the data sets of functional groups that may hold a frame's attributes."""
+    if group is None:
+        return []
+    return [item for macro in _MACROS for item in items(group, macro)[:1]]
 
 
 def _plane(sources: list[Dataset], name: str, sop_uid: str, frame: int, shape_px: tuple[int, int]) -> Plane:

@@ -95,7 +95,7 @@ class DicomReader(ScanReader):
 def one_mask_scan(entry: Entry, series: Series, mask: np.ndarray, source: str) -> Scan:
     """Return a scan whose mask has a single bit; its volume in cm³ is an extra column."""
     z_mm, y_mm, x_mm = series.geometry.spacing_mm
-    image, bits, info = series.turned(mask.astype(np.uint8), entry.volume)
+    image, bits, info = series.turned(mask.view(np.uint8), entry.volume)
     volume_cm3 = float(np.count_nonzero(mask)) * z_mm * y_mm * x_mm / 1000
     return Scan(image, bits, info, entry.patient, source=source, extra={"volume_cm3": volume_cm3})
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lungzoo.data.dicom.pixels import stored_values
+from lungzoo.data.dicom.files import MAX_FRAMES
+from lungzoo.data.dicom.pixels import read_format, stored_frames
 from lungzoo.data.dicom.planes import check_spacing
 from lungzoo.data.dicom.series import Series
 from lungzoo.data.dicom.values import first, integer, items, numbers, text
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _KINDS = ("BINARY", "FRACTIONAL", "LABELMAP")
 _HALF = 0.5
 _OFF_GRID = 0.1
+_SHOWN = 100
 
 
 def referenced_series(dataset: Dataset) -> tuple[set[str], set[str]]:
@@ -46,56 +48,54 @@ def seg_to_mask(dataset: Dataset, series: Series, pattern: str = "") -> np.ndarr
         raise DatasetError(f"SegmentationType is '{kind}', expected one of {', '.join(_KINDS)}")
     chosen = choose_segments(dataset, pattern)
     groups = items(dataset, "PerFrameFunctionalGroupsSequence")
-    frames = integer(dataset, "NumberOfFrames", 1, 65_535, default=1)
+    frames = integer(dataset, "NumberOfFrames", 1, MAX_FRAMES, default=1)
     if len(groups) != frames:
         raise DatasetError(f"says it has {frames:,} frames and describes {len(groups):,}")
-    values = stored_values(dataset)
     shared = first(dataset, "SharedFunctionalGroupsSequence")
     maximum = integer(dataset, "MaximumFractionalValue", 1, 255, default=255)
     mask = np.zeros(series.image.shape, bool)
-    for number, (group, frame) in enumerate(zip(groups, values, strict=True), 1):
-        for segment in chosen:
-            drawn = _drawn(frame, kind, segment, maximum, _segment_of(group, shared, kind))
-            if drawn is not None and drawn.any():
-                _place(mask, drawn, [holder for holder in (group, shared) if holder is not None], series, number)
+    for number, (group, frame) in enumerate(zip(groups, stored_frames(dataset, read_format(dataset)), strict=True), 1):
+        holders = [holder for holder in (group, shared) if holder is not None]
+        drawn = _drawn(frame, kind, chosen, maximum, holders)
+        if drawn is not None and drawn.any():
+            _place(mask, drawn, holders, series, number)
     return mask
 
 
-def choose_segments(dataset: Dataset, pattern: str) -> list[int]:
+def choose_segments(dataset: Dataset, pattern: str) -> set[int]:
     """Return the numbers of the segments whose label or description matches, all those of a single one for ""."""
     labels = {
         integer(item, "SegmentNumber", 0, 65_535): (text(item, "SegmentLabel"), text(item, "SegmentDescription"))
         for item in items(dataset, "SegmentSequence")
     }
-    known = ", ".join(sorted(label or "(no label)" for label, _ in labels.values())) or "none"
+    names = sorted(label or "(no label)" for label, _ in labels.values())
+    known = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "") or "none"
     if not pattern:
         if len(labels) != 1:
             raise DatasetError(f"has {len(labels)} segments: {known}. Choose with: --set segment=LABEL")
-        return list(labels)
+        return set(labels)
     wanted = pattern.lower()
-    chosen = [key for key, names in labels.items() if any(fnmatch.fnmatch(name.lower(), wanted) for name in names)]
+    chosen = {key for key, names in labels.items() if any(fnmatch.fnmatch(name.lower(), wanted) for name in names)}
     if not chosen:
         raise DatasetError(f"has no segment '{pattern}'. It has: {known}")
     return chosen
 
 
-def _segment_of(group: Dataset, shared: Dataset | None, kind: str) -> int | None:
-    """Return the number of the segment that a frame belongs to; a label map's frame holds all."""
+def _drawn(frame: np.ndarray, kind: str, chosen: set[int], maximum: int, holders: list[Dataset]) -> np.ndarray | None:
+    """Return where a frame shows the chosen segments, None where it belongs to another; a label map's shows all."""
     if kind == "LABELMAP":
+        return np.isin(frame, sorted(chosen))
+    if _segment_of(holders) not in chosen:
         return None
-    for holder in (group, shared):
-        item = first(holder, "SegmentIdentificationSequence") if holder is not None else None
+    return frame >= maximum * _HALF if kind == "FRACTIONAL" else frame > 0
+
+
+def _segment_of(holders: list[Dataset]) -> int:
+    for holder in holders:
+        item = first(holder, "SegmentIdentificationSequence")
         if item is not None:
             return integer(item, "ReferencedSegmentNumber", 0, 65_535)
     raise DatasetError("has a frame that names no segment")
-
-
-def _drawn(frame: np.ndarray, kind: str, segment: int, maximum: int, of: int | None) -> np.ndarray | None:
-    if kind == "LABELMAP":
-        return frame == segment
-    if of != segment:
-        return None
-    return frame >= maximum * _HALF if kind == "FRACTIONAL" else frame > 0
 
 
 def _place(mask: np.ndarray, drawn: np.ndarray, holders: list[Dataset], series: Series, number: int) -> None:

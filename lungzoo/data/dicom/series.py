@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,14 +10,16 @@ import numpy as np
 from lungzoo.data.case import VolumeInfo
 from lungzoo.data.dicom.files import MAX_DICOM_BYTES, about, parse
 from lungzoo.data.dicom.listing import FileInfo, why_not_ct
-from lungzoo.data.dicom.pixels import MAX_VOXELS, padding_mask, read_format, stored_values
+from lungzoo.data.dicom.pixels import MAX_VOXELS, padding_range, read_format, stored_frames
 from lungzoo.data.dicom.planes import Plane, read_planes
-from lungzoo.data.dicom.stack import stack_geometry
+from lungzoo.data.dicom.stack import check_alike, stack_geometry
 from lungzoo.data.geometry import Geometry, to_axial
-from lungzoo.data.source_tree import READ_ERRORS, SourceTree
+from lungzoo.data.source_tree import FREE_BYTES, MAX_RATIO, READ_ERRORS, SourceTree
 from lungzoo.errors import DatasetError
 
 AIR_HU, MAX_HU = -1024, 3071
+_VOXEL_BYTES = 2
+_SAME_PLACE_MM = 0.01
 
 
 @dataclass(frozen=True)
@@ -65,62 +68,129 @@ def read_series(tree: SourceTree, files: list[FileInfo]) -> Series:
     reason = why_not_ct(files)
     if reason:
         raise DatasetError(f"{files[0].name}: {reason}")
-    found: list[tuple[Plane, np.ndarray]] = []
+    _check_claims(files)
+    stack = _Stack(sum(file.frames for file in files))
     notes: list[str] = []
-    clipped = voxels = 0
     for file in files:
         with about(file.name):
-            planes, images, outside = _read_file(tree, file.name)
-            voxels += sum(image.size for image in images)
-            if voxels > MAX_VOXELS:
-                raise DatasetError(f"the series has more than the {MAX_VOXELS:,} voxels allowed")
-        if not planes:
-            notes.append(f"{file.name}: left out, a localizer")
-        found += zip(planes, images, strict=True)
-        clipped += outside
-    if not found:
+            if not _read_file(tree, file.name, stack):
+                notes.append(f"{file.name}: left out, a localizer")
+    if not stack.planes:
         raise DatasetError("the series holds nothing but localizers")
-    if clipped:
-        notes.append(f"{clipped:,} voxels outside {AIR_HU} to {MAX_HU} HU were set to the nearer end")
-    planes, images = _without_copies(found, notes)
+    if stack.clipped:
+        notes.append(f"{stack.clipped:,} voxels outside {AIR_HU} to {MAX_HU} HU were set to the nearer end")
+    planes, image = _ordered(stack, notes)
     geometry = stack_geometry(planes)
     slices = {(plane.sop_uid, plane.frame): z for z, plane in enumerate(planes)}
-    return Series(np.stack(images), geometry, slices, files[0].series_uid, files[0].frame_uid, files[0].patient, notes)
+    return Series(image, geometry, slices, files[0].series_uid, files[0].frame_uid, files[0].patient, notes)
 
 
-def _read_file(tree: SourceTree, name: str) -> tuple[list[Plane], list[np.ndarray], int]:
-    """Return the planes of a file, their images in HU, and how many voxels were clipped."""
+class _Stack:
+    """Slices as they are read, in one array that is made when the size of the first is known.
+
+    Args:
+        count: how many there may be.
+
+    Attributes:
+        planes: what is known of each slice.
+        clipped: voxels that were.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.planes: list[Plane] = []
+        self.clipped = 0
+        self.images = np.empty((0, 0, 0), np.int16)
+        self._count = count
+
+    def add(self, plane: Plane, hu: np.ndarray) -> None:
+        """Add a slice; of one that has another size than the first only what is known, for the message."""
+        if not self.planes:
+            self.images = _empty((self._count, *plane.shape_px))
+        if len(self.planes) == self._count:
+            raise DatasetError("holds more frames than when the source was listed")
+        if plane.shape_px == self.images.shape[1:]:
+            self.images[len(self.planes)] = hu
+        self.planes.append(plane)
+
+
+def _check_claims(files: list[FileInfo]) -> None:
+    """Refuse what does not fit, or what so few bytes cannot be meant to hold, before any pixel is read."""
+    voxels, size_bytes = sum(file.voxels for file in files), sum(file.size_bytes for file in files)
+    if voxels > MAX_VOXELS:
+        raise DatasetError(f"the series claims {voxels:,} voxels, more than the {MAX_VOXELS:,} allowed")
+    if voxels * _VOXEL_BYTES > size_bytes * MAX_RATIO + FREE_BYTES:
+        raise DatasetError(
+            f"the series claims {voxels:,} voxels, {voxels * _VOXEL_BYTES:,} bytes, in files of {size_bytes:,} bytes "
+            f"together; at most {MAX_RATIO} times that and {FREE_BYTES:,} more are taken"
+        )
+
+
+def _empty(shape_zyx: tuple[int, int, int]) -> np.ndarray:
+    size_bytes = math.prod(shape_zyx) * _VOXEL_BYTES
+    if size_bytes > MAX_VOXELS * _VOXEL_BYTES:
+        raise DatasetError(f"the series has more than the {MAX_VOXELS:,} voxels allowed")
+    try:
+        return np.empty(shape_zyx, np.int16)
+    except MemoryError:
+        raise DatasetError(f"the series needs {size_bytes:,} bytes of memory, and there are fewer") from None
+
+
+def _read_file(tree: SourceTree, name: str, stack: _Stack) -> bool:
+    """Add the slices of a file in HU; False where it is a localizer."""
     try:
         dataset = parse(tree.read(name, MAX_DICOM_BYTES))
     except READ_ERRORS as error:
         raise DatasetError(str(error)) from None
-    planes = read_planes(dataset, name)
+    planes = {plane.frame: plane for plane in read_planes(dataset, name)}
     if not planes:
-        return [], [], 0
-    read_format(dataset)
-    values = stored_values(dataset)
-    padding = padding_mask(dataset, values)
-    images, clipped = [], 0
-    for plane in planes:
+        return False
+    pixels = read_format(dataset)
+    padding = padding_range(dataset, pixels)
+    for frame, values in enumerate(stored_frames(dataset, pixels)):
+        plane = planes.get(frame)
+        if plane is None:
+            continue
         with np.errstate(over="ignore"):
-            hu = np.rint(values[plane.frame] * np.float64(plane.slope) + plane.intercept)
+            hu = np.rint(values * np.float64(plane.slope) + plane.intercept)
         if padding is not None:
-            hu[padding[plane.frame]] = AIR_HU
-        clipped += int(np.count_nonzero((hu < AIR_HU) | (hu > MAX_HU)))
-        images.append(np.clip(hu, AIR_HU, MAX_HU).astype(np.int16))
-    return planes, images, clipped
+            hu[(values >= padding[0]) & (values <= padding[1])] = AIR_HU
+        stack.clipped += int(np.count_nonzero((hu < AIR_HU) | (hu > MAX_HU)))
+        stack.add(plane, np.clip(hu, AIR_HU, MAX_HU, out=hu))
+    return True
 
 
-def _without_copies(found: list[tuple[Plane, np.ndarray]], notes: list[str]) -> tuple[list[Plane], list[np.ndarray]]:
+def _ordered(stack: _Stack, notes: list[str]) -> tuple[list[Plane], np.ndarray]:
     """Order by position and drop exact copies; two different images in one place are refused."""
-    found = sorted(found, key=lambda pair: (pair[0].along_mm, pair[0].name))
-    kept = [found[0]]
-    for plane, image in found[1:]:
-        last, other = kept[-1]
-        if np.abs(np.subtract(plane.position_mm, last.position_mm)).max() > 0.01 or plane.shape_px != last.shape_px:
-            kept.append((plane, image))
-        elif np.array_equal(image, other):
+    planes, images = stack.planes, stack.images
+    order = sorted(range(len(planes)), key=lambda n: (planes[n].along_mm, planes[n].name))
+    check_alike([planes[n] for n in order])
+    kept, copies = [order[0]], []
+    for n in order[1:]:
+        plane, last = planes[n], planes[kept[-1]]
+        if np.abs(np.subtract(plane.position_mm, last.position_mm)).max() > _SAME_PLACE_MM:
+            kept.append(n)
+        elif np.array_equal(images[n], images[kept[-1]]):
+            copies.append(n)
             notes.append(f"{plane.name}: left out, a copy of {last.name}")
         else:
             raise DatasetError(f"{last.name} and {plane.name} lie in one place and differ; remove one of them")
-    return [plane for plane, _ in kept], [image for _, image in kept]
+    arrange(images, kept + copies)
+    return [planes[n] for n in kept], images[: len(kept)]
+
+
+def arrange(images: np.ndarray, order: list[int]) -> None:
+    """Put images[order[z]] at z for each z, in place: a second volume would double the memory.
+
+    Args:
+        images: at least as many as `order` is long.
+        order: 0, 1, 2, … in some order.
+    """
+    waiting = [n != z for z, n in enumerate(order)]
+    for start in range(len(order)):
+        if not waiting[start]:
+            continue
+        first, z = images[start].copy(), start
+        while order[z] != start:
+            images[z] = images[order[z]]
+            waiting[z], z = False, order[z]
+        images[z], waiting[z] = first, False

@@ -17,13 +17,11 @@ _NAMED = 5
 
 
 def stack_geometry(planes: list[Plane]) -> Geometry:
-    """Return the grid of slices that are ordered by position.
+    """Return the grid of slices that are alike and ordered by position.
 
     Raises:
-        DatasetError: sizes, orientations or spacings differ, slices are missing or unevenly spaced, or the gantry was
-            tilted.
+        DatasetError: slices are missing or unevenly spaced, or the gantry was tilted.
     """
-    _check_alike(planes)
     positions = np.array([plane.position_mm for plane in planes])
     if len(planes) == 1:
         step = planes[0].normal * _only_thickness(planes[0])
@@ -40,7 +38,8 @@ def stack_geometry(planes: list[Plane]) -> Geometry:
     return geometry
 
 
-def _check_alike(planes: list[Plane]) -> None:
+def check_alike(planes: list[Plane]) -> None:
+    """Raise DatasetError where sizes, orientations or spacings differ."""
     sizes = {plane.shape_px: plane.name for plane in planes}
     if len(sizes) > 1:
         raise DatasetError(_mixed("sizes", {f"{rows}×{columns}": name for (rows, columns), name in sizes.items()}))

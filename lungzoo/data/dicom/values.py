@@ -5,18 +5,27 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from lungzoo.data.dicom.files import guarded
+from lungzoo.data.dicom.files import guarded, parse_items, with_steps
 from lungzoo.errors import DatasetError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _LARGEST = 1e9
+# A million numbers in one attribute would take seconds to tell apart, and none that is asked for has ten.
+MAX_VALUE_BYTES = 16_384
 
 
-def raw(dataset: Dataset, keyword: str) -> Any:
-    """Return an attribute's value as pydicom has it, None where it is absent or empty."""
+def raw(dataset: Dataset, keyword: str, most_bytes: int = MAX_VALUE_BYTES) -> Any:
+    """Return an attribute's value as pydicom has it, None where it is absent or empty.
+
+    Raises:
+        DatasetError: it is damaged, or has more than `most_bytes`.
+    """
     with guarded(f"{keyword} is damaged"):
+        stored = getattr(dataset.get_item(keyword), "value", None) if keyword in dataset else None
+        if isinstance(stored, bytes) and len(stored) > most_bytes:
+            raise DatasetError(f"{keyword} is {len(stored):,} bytes long, more than the {most_bytes:,} allowed")
         value = dataset.get(keyword)
         return None if value is None or value == "" else value
 
@@ -68,14 +77,29 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     """Return the items of a sequence, none where it is absent."""
     from pydicom import Dataset, Sequence
 
-    value = raw(dataset, keyword)
-    if value is None:
+    with guarded(f"{keyword} is damaged"):
+        _parse_sequence(dataset, keyword)
+        value = dataset.get(keyword)
+    if value is None or value == "":
         return []
     with guarded(f"{keyword} is damaged"):
         parts = list(value) if isinstance(value, Sequence) else None
     if parts is None or not all(isinstance(part, Dataset) for part in parts):
         raise DatasetError(f"{keyword} is not a sequence")
-    return parts
+    steps = getattr(dataset, "steps", None)
+    return [with_steps(part, steps) for part in parts]
+
+
+def _parse_sequence(dataset: Dataset, keyword: str) -> None:
+    """Parse a sequence that pydicom has left as bytes: it would do so itself, but without a bound."""
+    from pydicom import DataElement
+    from pydicom.datadict import tag_for_keyword
+    from pydicom.dataelem import RawDataElement
+
+    tag = tag_for_keyword(keyword)
+    element = dataset.get_item(tag) if tag is not None and tag in dataset else None
+    if isinstance(element, RawDataElement) and element.VR in (None, "SQ", "UN") and element.value:
+        dataset[tag] = DataElement(tag, "SQ", parse_items(element, dataset), already_converted=True)
 
 
 def first(dataset: Dataset, keyword: str) -> Dataset | None:

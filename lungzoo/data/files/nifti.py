@@ -22,6 +22,7 @@ _GZIP_START = b"\x1f\x8b"
 _MAX_INFLATION = 1032  # deflate cannot do better
 _MAX_OFFSET = 16 * 2**20
 _CHUNK = 4 * 2**20
+_INT16 = np.iinfo(np.int16)
 _BAD_GZIP = (OSError, EOFError, zlib.error)
 _FORM_TOLERANCE_MM = 0.1
 _REAL = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
@@ -66,7 +67,7 @@ def read_header(file: BinaryIO) -> NiftiHeader:
 
 
 def read_nifti(file: BinaryIO) -> FileVolume:
-    """Read a volume.
+    """Read a volume; numbers wider than 16 bits are kept in int16 where they all fit.
 
     Args:
         file: a seekable binary file, compressed or not.
@@ -77,8 +78,7 @@ def read_nifti(file: BinaryIO) -> FileVolume:
     header, body = _open(file)
     try:
         _skip(body, header.offset)
-        flat = np.empty(header.claimed_bytes // header.dtype.itemsize, header.dtype)
-        _fill(body, flat.view(np.uint8).data)
+        flat = _voxels(body, header)
         surplus = len(body.read(1))
     except _BAD_GZIP as error:
         raise DatasetError(f"it does not inflate: {error}") from None
@@ -238,12 +238,44 @@ def _skip(body: BinaryIO, count: int) -> None:
         count -= skipped
 
 
-def _fill(body: Any, view: memoryview) -> None:
-    filled = 0
+def _voxels(body: Any, header: NiftiHeader) -> np.ndarray:
+    """Return the voxels in one row: in int16 where wider numbers fit, as HU do, else as they are stored."""
+    dtype, count = header.dtype, header.claimed_bytes // header.dtype.itemsize
+    if dtype.itemsize <= 2:
+        flat = np.empty(count, dtype)
+        _fill(body, flat, header)
+        return flat
+    flat, part = np.empty(count, np.int16), np.empty(_CHUNK // dtype.itemsize, dtype)
+    for start in range(0, count, len(part)):
+        values = part[: count - start]
+        _fill(body, values, header, start)
+        if not _fits_int16(values):
+            wide = np.empty(count, dtype)
+            wide[:start], wide[start : start + len(values)] = flat[:start], values
+            del flat
+            _fill(body, wide[start + len(values) :], header, start + len(values))
+            return wide
+        flat[start : start + len(values)] = values
+    return flat
+
+
+def _fits_int16(values: np.ndarray) -> bool:
+    low, high = values.min(), values.max()
+    if not (_INT16.min <= low and high <= _INT16.max):  # NaN is not
+        return False
+    return values.dtype.kind != "f" or bool((np.rint(values) == values).all())
+
+
+def _fill(body: Any, part: np.ndarray, header: NiftiHeader, start: int = 0) -> None:
+    """Read voxels into `part`, which begins at voxel `start`."""
+    view, filled = part.view(np.uint8).data, 0
     while filled < len(view):
         got = body.readinto(view[filled : filled + _CHUNK])
         if not got:
-            raise DatasetError(f"it ends after {filled:,} of the {len(view):,} bytes that its header claims")
+            raise DatasetError(
+                f"it ends after {start * part.itemsize + filled:,} of the {header.claimed_bytes:,} bytes that its "
+                "header claims"
+            )
         filled += got
 
 

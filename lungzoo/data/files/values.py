@@ -9,7 +9,7 @@ import numpy as np
 
 from lungzoo.errors import DatasetError
 
-_PART_BYTES = 32 * 2**20
+_PART_BYTES = 4 * 2**20
 _INT16 = np.iinfo(np.int16)
 _MIN_SPAN_HU = 100.0
 
@@ -34,12 +34,14 @@ def to_hu(stored: np.ndarray, scaling: Scaling, must_look_like_hu: bool = True) 
         must_look_like_hu: also refuse ranges that CT does not have, such as 0..1.
 
     Returns:
-        int16 of the same shape and order of axes in memory, and whether fractions were rounded.
+        int16 of the same shape and order of axes in memory, and whether fractions were rounded. What is whole HU in
+        int16 already is returned itself, not a copy.
 
     Raises:
         DatasetError: values that are not finite, do not fit int16, or do not look like HU; with the reason.
     """
-    out = np.empty_like(stored, np.int16)
+    is_hu = scaling == AS_STORED and stored.dtype == np.int16
+    out = stored if is_hu else np.empty_like(stored, np.int16)
     low, high, fractional = np.inf, -np.inf, False
     for part in _parts(stored):
         values = _scaled(stored[part], scaling)
@@ -51,6 +53,8 @@ def to_hu(stored: np.ndarray, scaling: Scaling, must_look_like_hu: bool = True) 
             raise DatasetError(
                 f"it holds values such as {low if low < _INT16.min else high:g}; HU fit {_INT16.min} to {_INT16.max}"
             )
+        if is_hu:
+            continue
         rounded = np.rint(values)
         fractional = fractional or bool((rounded != values).any())
         out[part] = rounded
@@ -78,11 +82,13 @@ def to_mask(stored: np.ndarray, scaling: Scaling, lesion: tuple[int, ...] = (1,)
         others: take values other than 0 and those for background, instead of refusing them.
 
     Returns:
-        uint8 {0, 1} of the same shape.
+        uint8 {0, 1} of the same shape; where `stored` is that already, itself.
 
     Raises:
         DatasetError: there are other values.
     """
+    if scaling == AS_STORED and stored.dtype == np.uint8 and lesion == (1,) and stored.max(initial=0) <= 1:
+        return stored
     out = np.empty_like(stored, np.uint8)
     for part in _parts(stored):
         values = _scaled(stored[part], scaling)

@@ -25,7 +25,7 @@ class FileVolume:
     """What a file holds.
 
     Args:
-        stored_xyz: the stored numbers; index axes as in the file.
+        stored_xyz: the stored numbers, perhaps in a narrower type that holds them; index axes as in the file.
         geometry: the file's grid.
         scaling: what makes values of the numbers.
         notes: what is odd about it, for people.

@@ -52,10 +52,16 @@ def ranges_of(config: DataConfig, units: str) -> tuple[tuple[float, float], ...]
     """Return the raw values that become 0 and 1, for each channel.
 
     Raises:
-        ConfigError: windows of a dataset without HU.
+        ConfigError: windows of a dataset without HU. A window_hu that says what the default says is none: a config that
+            was written out in full and read back says so.
     """
     if units == "hu":
         return config.windows or (config.window_hu,)
+    if config.window_hu != DataConfig().window_hu:
+        raise ConfigError(
+            "data.window_hu needs a dataset in HU; this one's images are 8-bit, windowed before they were imported. "
+            f"Received: {list(config.window_hu)}. Allowed: none. Leave data.window_hu out."
+        )
     if config.windows:
         raise ConfigError(
             "data.windows needs a dataset in HU; this one's images are 8-bit, windowed before they were imported. "

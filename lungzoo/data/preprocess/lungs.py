@@ -8,8 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-_SMALLEST_SHARE = 0.005
+_SMALLEST_SHARE = 0.001
+_SMALLEST_OF_LARGEST = 0.05
+_SMALLEST_APEX = 0.003
+_APEX_SLICES = 4
 _CLOSING_SHARE = 0.02
+_OPENING_SHARE = 0.008
+# The box of a pair of lungs is a sixth to a third of a slice and half as wide; a gap in a crop seldom is.
+_SMALLEST_BOX_SHARE = 0.1
+_SMALLEST_WIDTH_SHARE = 0.4
+_BOX_SIDE_PX = 256
 
 
 def optimal_threshold(image: np.ndarray) -> float:
@@ -34,11 +42,14 @@ def optimal_threshold(image: np.ndarray) -> float:
 def lung_mask(image: np.ndarray) -> np.ndarray:
     """Return the lung fields of a whole slice or volume.
 
-    Dark parts that do not reach the slice's border; the two largest of them, if they take half a percent of the image;
-    closed (so that vessels and lesions at the wall belong), holes filled slice by slice.
+    Dark parts within the body; the largest of them and those of at least a twentieth of it (a tumour may cut a lung in
+    two); closed (so that vessels and lesions at the wall belong), holes filled slice by slice. In a volume the parts
+    hang together from slice to slice, which finds the apices and leaves gas of the bowel out; a single slice cannot
+    tell gas from lung.
 
     Args:
-        image: (H, W) or (Z, Y, X), in HU or 8 bits, of the whole chest: in a crop the lung reaches the border.
+        image: (H, W) or (Z, Y, X) in the order of z, in HU or 8 bits, of the whole chest: in a crop the lung reaches
+            the border.
 
     Returns:
         bool like `image`; empty where nothing is found.
@@ -46,40 +57,72 @@ def lung_mask(image: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     planes = np.asarray(image).reshape(-1, *np.shape(image)[-2:])
-    dark = np.stack([_within(plane) for plane in planes < optimal_threshold(image)])
+    bright = planes >= optimal_threshold(image)
+    dark = np.stack([_body(plane) for plane in bright]) & ~bright
     labels, count = ndimage.label(dark)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    if not count:
+        return np.zeros(np.shape(image), bool)
+    sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    largest = [part for part in np.argsort(-sizes)[:2] if sizes[part] >= max(_SMALLEST_SHARE * dark.size, 1)]
-    return _closed(np.isin(labels, largest)).reshape(np.shape(image))
+    lungs = sizes >= max(_SMALLEST_SHARE * dark[0].size, _SMALLEST_OF_LARGEST * sizes.max(), 1)
+    return _closed((lungs | _apices(labels, sizes))[labels]).reshape(np.shape(image))
 
 
 def lung_box(image: np.ndarray, margin_share: float = 0.05) -> tuple[slice, slice]:
     """Return the rows and columns of the lung fields of a slice or volume, and a margin; all if there are none.
 
     Args:
-        image: as for `lung_mask`.
+        image: as for `lung_mask`. A box of less than a tenth of the slice or two fifths of its width is no pair of
+            lungs: so a crop stays whole. Large slices are looked at every second or third pixel.
         margin_share: of the box's sides, added on each side.
     """
-    mask = lung_mask(image)
-    if not mask.any():
-        return slice(0, mask.shape[-2]), slice(0, mask.shape[-1])
-    flat = mask.reshape(-1, *mask.shape[-2:]).max(axis=0)
+    shape_yx = image.shape[-2:]
+    step = -(-max(shape_yx) // _BOX_SIDE_PX)
+    coarse = image[..., ::step, ::step]
+    flat: np.ndarray = lung_mask(coarse).reshape(-1, *coarse.shape[-2:]).max(axis=0)
+    ends = [(np.flatnonzero(flat.max(axis=1 - axis)) * step)[[0, -1]] for axis in (0, 1)] if flat.any() else []
+    height, width = (int(last + step - first) for first, last in ends) if ends else (0, 0)
+    if height * width < _SMALLEST_BOX_SHARE * shape_yx[0] * shape_yx[1] or width < _SMALLEST_WIDTH_SHARE * shape_yx[1]:
+        return slice(0, shape_yx[0]), slice(0, shape_yx[1])
     sides = []
-    for axis in (0, 1):
-        found = np.flatnonzero(flat.max(axis=1 - axis))
-        margin = int(np.ceil(margin_share * (found[-1] + 1 - found[0])))
-        sides.append(slice(int(max(found[0] - margin, 0)), int(min(found[-1] + 1 + margin, flat.shape[axis]))))
+    for (first, last), size, side in zip(ends, (height, width), shape_yx, strict=True):
+        # What lies between the pixels that were looked at may be lung too.
+        margin = int(np.ceil(margin_share * size)) + step - 1
+        sides.append(slice(int(max(first - margin, 0)), int(min(last + step + margin, side))))
     return sides[0], sides[1]
 
 
-def _within(dark: np.ndarray) -> np.ndarray:
-    """Leave out the parts of a slice (H, W) that reach its border: the air around the body."""
+def _apices(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Tell which parts of a volume are small but reach over several slices of the largest part and no others.
+
+    So is what a tumour cuts off; gas of the bowel goes on below the lungs.
+    """
     from scipy import ndimage
 
-    labels, _ = ndimage.label(dark)
-    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    return dark & ~np.isin(labels, border)
+    slices = np.array([[0, 0], *([part[0].start, part[0].stop] for part in ndimage.find_objects(labels))])
+    first, last = slices[sizes.argmax()]
+    within = (slices[:, 0] >= first) & (slices[:, 1] <= last) & (np.diff(slices)[:, 0] >= _APEX_SLICES)
+    small: np.ndarray = within & (sizes >= _SMALLEST_APEX * sizes.max())
+    return small
+
+
+def _body(bright: np.ndarray) -> np.ndarray:
+    """Return the largest bright part of a slice (H, W), freed of thin things that touch it (the table), and filled."""
+    from scipy import ndimage
+
+    radius = round(_OPENING_SHARE * max(bright.shape))
+    if radius:
+        within = ndimage.distance_transform_edt(np.pad(bright, radius, "edge")) > radius
+        opened = (ndimage.distance_transform_edt(~within) <= radius)[radius:-radius, radius:-radius]
+    else:
+        opened = bright
+    labels, count = ndimage.label(opened)
+    if not count:
+        return opened
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    filled: np.ndarray = ndimage.binary_fill_holes(labels == sizes.argmax())
+    return filled
 
 
 def _closed(planes: np.ndarray) -> np.ndarray:

@@ -41,6 +41,7 @@ class Source:
         self._regrids = bool(config.size_px or config.spacing_mm or "lung_crop" in config.preprocess)
         self._volumes = dataset.cases["volume"].to_numpy()
         self._spacing_mm = dataset.cases[["spacing_y_mm", "spacing_x_mm"]].to_numpy(float)
+        self._z = dataset.cases["z"].to_numpy()
         self._grids: dict[str, Grid] = {}
         self._lock = threading.Lock()
         self._kept: tuple[np.ndarray, np.ndarray] | None = None
@@ -95,9 +96,7 @@ class Source:
         config = self._config
         box: tuple[slice, slice] = (slice(0, self._source_yx[0]), slice(0, self._source_yx[1]))
         if "lung_crop" in config.preprocess:
-            boxes = [lung_box(self._dataset.images[row]) for row in rows]
-            found = [each for each in boxes if each != box] or [box]
-            box = _union([each[0] for each in found]), _union([each[1] for each in found])
+            box = lung_box(np.asarray(self._dataset.images[rows[np.argsort(self._z[rows], kind="stable")]]))
         sides = [each.stop - each.start for each in box]
         centre = [each.start + (side - 1) / 2 for each, side in zip(box, sides, strict=True)]
         if config.spacing_mm:
@@ -169,7 +168,3 @@ class Source:
                 'The step "clahe" of data.preprocess equalises one window. '
                 f"Received: {len(config.windows)} in data.windows. Allowed: at most 1."
             )
-
-
-def _union(sides: list[slice]) -> slice:
-    return slice(min(side.start for side in sides), max(side.stop for side in sides))

@@ -26,8 +26,9 @@ from lungzoo.errors import (
     WeightsUnavailable,
     storage_error,
 )
-from lungzoo.evaluation.score import count_groups, score_cases, summarise
+from lungzoo.evaluation.score import count_groups, summarise
 from lungzoo.events import Note, Observer, RunEnded, RunStarted, ignore
+from lungzoo.metrics.contract import METRICS_VERSION
 from lungzoo.models.starts import build_started, effective_model
 from lungzoo.models.zoo import MODELS
 from lungzoo.tracking.describe import describe_dataset, describe_split, weights_manifest
@@ -37,6 +38,8 @@ from lungzoo.tracking.tracker import Tracker
 from lungzoo.tracking.workspace import Workspace, exclusive
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
 from lungzoo.weights.manifest import write_manifest
+
+WEIGHTS_FILE = "weights.npz"
 
 
 def run_experiment(
@@ -246,27 +249,27 @@ class _Run:
             self.observe(Note(f"{error} The epoch is kept and delivered at the end."))
 
     def _evaluate(self, model: Any, pipeline: Pipeline, progress: Progress, start_digest: str) -> None:
+        from lungzoo.evaluation.curves import label_figures
+        from lungzoo.evaluation.evaluate import evaluate
         from lungzoo.evaluation.overlay import save_overlays
-        from lungzoo.evaluation.predict import on_own_grid, predict
 
-        config, rows = self.config, self.rows["test"]
-        batches = pipeline.evaluation(rows, config.score.shift_px, config.data.split_seed)
-        predictions = predict(model, batches, config.score.threshold)
-        if pipeline.source.regrids:
-            references = self.dataset.consensus(rows, config.data.consensus_readers)
-            predictions = on_own_grid(predictions, pipeline.source, references, rows)
-        scores = score_cases(predictions, self.dataset.cases.iloc[rows], config.score)
+        config = self.config
+        found = evaluate(model, pipeline, self.dataset, self.rows["test"], config.data, config.score)
+        scores = found.cases
         record = dataclasses.replace(
             self.record,
             status="finished",
             metrics=summarise(scores, config.score),
             counts=count_groups(scores),
+            pooled=found.curves.pooled.figures(),
+            curves=found.curves.figures() | label_figures(scores),
+            metrics_version=METRICS_VERSION,
             validation={
                 "epoch": progress.best_epoch + 1,
                 "epochs": progress.epoch,
                 "val_dice": progress.best_val_dice,
             },
-            cost=_cost(model, progress),
+            cost=_cost(model, progress, pipeline, self.rows["test"]),
             environment={
                 **self.record.environment,
                 "encoder_start_sha256": start_digest,
@@ -275,25 +278,45 @@ class _Run:
         )
         with self.workspace.packing() as folder:
             scores.to_csv(folder / "per_case.csv", index=False)
-            save_overlays(predictions, scores, f"{record.title}, seed {record.seed}", folder / "overlays.png")
+            if len(found.volumes):
+                found.volumes.to_csv(folder / "per_volume.csv", index=False)
+            (folder / "curves.json").write_text(json.dumps(found.curves.to_dict()))
+            save_overlays(found.pictures, scores, f"{record.title}, seed {record.seed}", folder / "overlays.png")
             self.split.save(folder / "split.json")
             (folder / "history.json").write_text(json.dumps(progress.history, indent=1))
             (folder / "environment.json").write_text(json.dumps(record.environment, indent=1))
             (folder / "config.json").write_text(json.dumps(record.config, indent=1))
             _save_weights(model, effective_model(config.model, config.transfer), record, self.split, folder / "weights")
+            size_mb = (folder / "weights" / WEIGHTS_FILE).stat().st_size / 1e6
+            record = dataclasses.replace(record, cost={**record.cost, "weights_mb": round(size_mb, 3)})
             record.save(folder / "record.json")
 
 
-def _cost(model: Any, progress: Progress) -> dict[str, float]:
+def _cost(model: Any, progress: Progress, pipeline: Pipeline, rows: np.ndarray) -> dict[str, float]:
+    from lungzoo.evaluation.timing import inference_ms
+
+    image = next(pipeline.evaluation(rows, 0, 0).take(1).as_numpy_iterator())[0]
     epochs = [row["seconds"] for row in progress.history]
     trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     return {
         "params": model.count_params(),
         "trainable_params": trainable,
+        "gmacs": _gmacs(model, image.shape[1:]),
+        "inference_ms": round(inference_ms(model, image), 3),
         "train_seconds": round(progress.seconds, 3),
         "seconds_per_epoch": round(float(np.median(epochs)), 3),
         "peak_memory_mb": round(peak_memory_mb(), 1),
     }
+
+
+def _gmacs(model: Any, shape: tuple[int, ...]) -> float:
+    """Return the multiply-adds of a slice in 10⁹; NaN where they cannot be counted, as without TensorFlow."""
+    from lungzoo.encoders.cost import count_macs
+
+    try:
+        return round(count_macs(model, shape) / 1e9, 4)
+    except LungzooError:
+        return float("nan")
 
 
 def _save_weights(model: Any, config: ModelConfig, record: RunRecord, split: Split, folder: Path) -> None:
@@ -301,7 +324,7 @@ def _save_weights(model: Any, config: ModelConfig, record: RunRecord, split: Spl
     from lungzoo.weights.file import write_weights
 
     folder.mkdir()
-    file = folder / "weights.npz"
+    file = folder / WEIGHTS_FILE
     digest = write_weights(model, file)
     manifest = weights_manifest(record, config, split, file, digest)
     write_manifest(manifest, folder / "manifest.json")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -67,13 +66,13 @@ def tiny() -> ExperimentConfig:
 
 
 class ListTracker:
-    """A tracker that keeps everything in lists, and stops answering when told to."""
+    """A tracker that keeps records in a dict and files in a folder, and stops answering when told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.records: dict[str, RunRecord] = {}
-        self.scores: dict[str, pd.DataFrame] = {}
         self.epochs: list[int] = []
-        self.artifacts: set[str] = set()
+        self.names: set[str] = set()
         self.interrupted: list[str] = []
         self.reopened: list[str] = []
         self.down = False
@@ -96,12 +95,11 @@ class ListTracker:
     def finish_run(self, run_id: str, record: RunRecord, history: list[dict[str, float]], artifacts: Path) -> None:
         self._answer()
         self.records[record.fingerprint] = record
-        self.artifacts = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
-        if (artifacts / "weights").exists() and not self.kept_weights.exists():
-            self.kept_weights = Path(tempfile.mkdtemp(prefix="lungzoo-test-")) / "weights"
-            shutil.copytree(artifacts / "weights", self.kept_weights)
-        if (artifacts / "per_case.csv").exists():
-            self.scores[record.fingerprint] = pd.read_csv(artifacts / "per_case.csv")
+        self.names = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
+        kept = self.folder / record.fingerprint
+        shutil.copytree(artifacts, kept, dirs_exist_ok=True)
+        if (kept / "weights").exists() and not self.kept_weights.exists():
+            self.kept_weights = kept / "weights"
 
     def interrupt_run(self, run_id: str) -> None:
         self.interrupted.append(run_id)
@@ -109,8 +107,16 @@ class ListTracker:
     def find(self, fingerprints: list[str]) -> dict[str, RunRecord]:
         return {key: record for key, record in self.records.items() if key in fingerprints}
 
-    def case_scores(self, fingerprint: str) -> pd.DataFrame:
-        return self.scores[fingerprint]
+    def artifacts(self, fingerprints: list[str], name: str) -> dict[str, Path]:
+        found = {fingerprint: self.folder / fingerprint / name for fingerprint in fingerprints}
+        return {fingerprint: path for fingerprint, path in found.items() if path.exists()}
+
+    def keep(self, record: RunRecord, cases: pd.DataFrame | None) -> None:
+        """Take in a record made by hand, with its per-case results."""
+        self.records[record.fingerprint] = record
+        if cases is not None:
+            (self.folder / record.fingerprint).mkdir(exist_ok=True)
+            cases.to_csv(self.folder / record.fingerprint / "per_case.csv", index=False)
 
     def find_run(self, run: str) -> str:
         """What `finish_run` was given first is "run-first"."""
@@ -126,5 +132,5 @@ class ListTracker:
 
 
 @pytest.fixture
-def tracker() -> ListTracker:
-    return ListTracker()
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> ListTracker:
+    return ListTracker(tmp_path_factory.mktemp("tracker"))

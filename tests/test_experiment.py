@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lungzoo.checks import check_experiment
@@ -57,7 +58,7 @@ def test_a_finished_run(run, tiny, phantom, tracker, tmp_path):
         "record.json",
         "overlays.png",
         "weights/weights.npz",
-    } <= tracker.artifacts
+    } <= tracker.names
     assert isinstance(events[0], RunStarted)
     assert isinstance(events[-1], RunEnded)
     assert not Workspace(tmp_path / "runs", record.fingerprint).path.exists()
@@ -84,11 +85,11 @@ def test_a_bug_becomes_a_failed_record_with_its_traceback(run, tracker, monkeypa
     def broken(*args, **kwargs):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("lungzoo.experiment.score_cases", broken)
+    monkeypatch.setattr("lungzoo.evaluation.evaluate.score_cases", broken)
     record = run()
     assert record.status == "failed"
     assert record.reason.startswith("ZeroDivisionError: a bug")
-    assert "traceback.txt" in tracker.artifacts
+    assert "traceback.txt" in tracker.names
 
 
 def test_results_that_the_store_did_not_take_are_delivered_later(run, tracker, monkeypatch):
@@ -328,7 +329,8 @@ def test_preprocessed_slices_train_and_are_scored_on_their_own_grid(run, tiny, p
     record = run(changed_many(tiny, train=SHORT, data=data, model=model))
     assert record.status == "finished", record.reason
     truth = phantom.lesion_px(2)[select_rows(phantom, split_dataset(phantom, tiny.data), tiny.data)["test"]]
-    assert tracker.scores[record.fingerprint]["reference_px"].tolist() == truth.tolist()
+    (scored,) = tracker.artifacts([record.fingerprint], "per_case.csv").values()
+    assert pd.read_csv(scored)["reference_px"].tolist() == truth.tolist()
     assert bool(record.environment["intensity"]) == (data.get("normalise") == "zscore")
 
 

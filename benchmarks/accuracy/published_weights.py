@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import argparse
 import os
-from itertools import combinations
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import numpy as np
 
 import lungzoo
 from lungzoo.config import DataConfig, ScoreConfig
 from lungzoo.data.pipeline import Pipeline, View
 from lungzoo.data.splits.split import select_rows, split_patients
 from lungzoo.data.store import PreparedDataset
-from lungzoo.evaluation.predict import predict
-from lungzoo.evaluation.score import score_cases, summarise
-from lungzoo.evaluation.statistics import patient_bootstrap
-from lungzoo.metrics.overlap import overlap
+from lungzoo.evaluation.evaluate import evaluate
+from lungzoo.evaluation.score import summarise
 from lungzoo.models.load import resolve
+from lungzoo.statistics.bootstrap import patient_bootstrap
+
+AGREEMENT = {
+    "agreement_model_readers": "The model with each reader",
+    "agreement_readers_pairwise": "Two readers with each other",
+    "agreement_model_rest": "The model with the majority of all readers but one",
+    "agreement_reader_rest": "One reader with the majority of the others",
+}
 
 
 def main() -> None:
@@ -37,42 +40,27 @@ def main() -> None:
     manifest, _ = resolve(arguments.weights)
     dataset = PreparedDataset(arguments.data)
     trained_on = manifest.trained_on
-    if trained_on is None or trained_on.fingerprint != dataset.fingerprint:
-        parser.error(f"{arguments.data} is not the dataset that '{manifest.name}' was trained on.")
+    if trained_on is None:
+        parser.error(f"nothing is known of the patients of '{manifest.name}'.")
     data, score = DataConfig(**manifest.protocol["data"]), ScoreConfig(**manifest.protocol["score"])
     split = split_patients(dataset.cases, data, dataset.fingerprint)
     if split.test != trained_on.patients.test:
-        parser.error("the split has other test patients than the manifest names.")
+        parser.error(f"{arguments.data} has other test patients than '{manifest.name}' was held out from.")
+    if trained_on.fingerprint != dataset.fingerprint:
+        print(f"{dataset.name} was imported by another version of lungzoo; its test patients are the same.")
     rows = select_rows(dataset, split, data)["test"]
     pipeline = Pipeline(dataset, data, 32, View(manifest.model.in_slices))
-    batches = pipeline.evaluation(rows, score.shift_px, data.split_seed)
-    scores = score_cases(
-        predict(lungzoo.load(arguments.weights), batches, score.threshold), dataset.cases.iloc[rows], score
-    )
+    scores = evaluate(lungzoo.load(arguments.weights), pipeline, dataset, rows, data, score).cases
     for name, values in summarise(scores, score).items():
         if values["cases"] > 1:
             print(f"{manifest.name} {name}: {_shown(values)}")
-    counted = rows[scores["group"].to_numpy() == "lesion"]
-    for title, values in agreement(dataset, counted).items():
-        known = ~np.isnan(values)
-        patients = dataset.cases["patient"].to_numpy()[counted][known]
-        print(f"{title}: {_shown(vars(patient_bootstrap(values[known], patients, score.bootstrap_draws, 0)))}")
-
-
-def agreement(dataset: PreparedDataset, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the Dice of readers per slice, NaN where too few drew; a reader who drew nothing has no part in it."""
-    pairwise, against = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    for place, row in enumerate(rows):
-        drawn = [mask for bit in range(len(dataset.mask_bits)) if (mask := (dataset.masks[row] >> bit) & 1).any()]
-        if len(drawn) >= 2:
-            pairwise[place] = np.mean([overlap(one > 0, other > 0).dice for one, other in combinations(drawn, 2)])
-        if len(drawn) >= 3:
-            votes = np.sum(drawn, axis=0, dtype=int)
-            others = len(drawn) - 1
-            against[place] = np.mean(
-                [overlap(2 * (votes - mask) >= others, mask > 0).dice for mask in drawn]
-            )  # the majority of the others: at least half of them
-    return {"Two readers with each other, Dice": pairwise, "One reader with the majority of the others, Dice": against}
+    lesions = scores[scores["group"] == "lesion"]
+    for column, title in AGREEMENT.items():
+        if column in lesions:
+            interval = patient_bootstrap(
+                lesions[column].to_numpy(), lesions["patient"].to_numpy(str), score.bootstrap_draws, 0
+            )
+            print(f"{title}, Dice: {_shown(vars(interval))}")
 
 
 def _shown(values: dict[str, float]) -> str:

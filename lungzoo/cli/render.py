@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from lungzoo.suites.report.columns import SECONDARY, cells, headings, verdict
-from lungzoo.suites.report.table import ResultTable
+from lungzoo.suites.report.columns import Column, columns, verdict
+from lungzoo.suites.report.table import ResultTable, Row
 
 PLAIN_WIDTH = 160  # of files and pipes, which grow where that is too little
 MIN_ARM_WIDTH = 20
@@ -30,66 +30,71 @@ def print_table(table: ResultTable, console: Console | None = None) -> None:
     for row in table.rows:
         if row.status != "finished":
             console.print(Text(f"  {row.arm}: {verdict(row)}"))
-    for line in table.protocol:
+    for line in (*table.remarks, *table.protocol):
         console.print(Text(line, style="dim"))
 
 
 def _print_results(table: ResultTable, console: Console) -> None:
-    names = headings(table)
-    rows = [cells(row, table) for row in table.rows if row.seeds]
-    styles = ["bold" if row.selected else "" for row in table.rows if row.seeds]
+    shown = columns(table)
+    rows = [row for row in table.rows if row.seeds]
     if not rows:
         return
-    for dropped in range(len(SECONDARY) + 1):
-        left_out = SECONDARY[:dropped]
-        kept = [number for number, name in enumerate(names) if name not in left_out]
-        grid = _grid([names[k] for k in kept], [[row[k] for k in kept] for row in rows], styles)
+    left_out: list[Column] = []
+    for column in [None, *sorted((column for column in shown if column.rank), key=lambda column: -column.rank)]:
+        left_out += [column] if column else []
+        kept = [column for column in shown if column not in left_out]
+        grid = _grid(kept, rows)
         if not console.is_terminal:
             console.width = max(console.width, _width(grid, console))
         missing = _width(grid, console) - console.width
         if missing <= 0:
             break
     if missing > 0:
-        arm_width = max(cell_len(row[0]) for row in rows) - missing
+        arm_width = max(cell_len(kept[0].cell(row)) for row in rows) - missing
         if arm_width < MIN_ARM_WIDTH:
-            _print_blocks(names, rows, styles, console)
+            _print_blocks(shown, rows, console)
             return
-        grid = _grid([names[k] for k in kept], [[row[k] for k in kept] for row in rows], styles, arm_width)
+        grid = _grid(kept, rows, arm_width)
     console.print()
     console.print(grid)
     console.print()
     if left_out:
-        shown = ", ".join(name for name in names if name in left_out)
-        line = f"Narrow terminal: {shown} left out; see lungzoo bench report SUITE --to md"
+        names = ", ".join(column.heading for column in shown if column in left_out)
+        line = f"Narrow terminal: {names} left out; see lungzoo bench report SUITE --to md"
         console.print(Text(line, style="dim"))
 
 
-def _grid(names: list[str], rows: list[list[str]], styles: list[str], arm_width: int | None = None) -> Table:
+def _grid(shown: list[Column], rows: list[Row], arm_width: int | None = None) -> Table:
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    for number, name in enumerate(names):
+    for number, column in enumerate(shown):
         width = arm_width if number == 0 else None
-        justify = "left" if number < 2 else "right"
-        grid.add_column(Text(name), justify=justify, no_wrap=width is None, overflow="fold", width=width)  # type: ignore[arg-type]
-    for (arm, *figures), style in zip(rows, styles, strict=True):
+        side: JustifyMethod = "left" if isinstance(column.value(rows[0]), str) else "right"
+        grid.add_column(Text(column.heading), justify=side, no_wrap=width is None, overflow="fold", width=width)
+    for row in rows:
+        arm, *figures = (column.cell(row) for column in shown)
         if arm_width and cell_len(arm) > arm_width:
             arm = arm.replace(" / ", " /\n")
-        grid.add_row(Text(arm), *map(Text, figures), style=style)
+        grid.add_row(Text(arm), *map(Text, figures), style=_style(row))
     return grid
+
+
+def _style(row: Row) -> str:
+    return "bold" if row.selected else ""
 
 
 def _width(grid: Table, console: Console) -> int:
     return Measurement.get(console, console.options.update(width=10_000), grid).maximum
 
 
-def _print_blocks(names: list[str], rows: list[list[str]], styles: list[str], console: Console) -> None:
-    key_width = max(cell_len(name) for name in names if name not in SECONDARY)
-    for (arm, *figures), style in zip(rows, styles, strict=True):
-        console.print(Text(f"\n{arm}", style=style))
-        pairs = list(zip(names[1:], figures, strict=True))
-        for name, figure in pairs:
-            if name not in SECONDARY:
-                console.print(Text(f"  {name:<{key_width}}  {figure}"))
-        for line in _filled([f"{name} {figure}" for name, figure in pairs if name in SECONDARY], console.width - 2):
+def _print_blocks(shown: list[Column], rows: list[Row], console: Console) -> None:
+    first, *others = shown
+    main, secondary = ([column for column in others if bool(column.rank) is kind] for kind in (False, True))
+    key_width = max(cell_len(column.heading) for column in main)
+    for row in rows:
+        console.print(Text(f"\n{first.cell(row)}", style=_style(row)))
+        for column in main:
+            console.print(Text(f"  {column.heading:<{key_width}}  {column.cell(row)}"))
+        for line in _filled([f"{column.heading} {column.cell(row)}" for column in secondary], console.width - 2):
             console.print(Text(f"  {line}"))
     console.print()
 

@@ -1,7 +1,8 @@
-"""Run a model over an evaluation set, one pass."""
+"""Run a model over an evaluation set, one pass, batch by batch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ class Predictions:
         images: uint8 (n, H, W), the model's input from [0, 1] to 0..255, for overlays.
         references: bool (n, H, W).
         masks: bool (n, H, W), probability at or above the threshold.
+        probabilities: float32 (n, H, W) in [0, 1]; None where they are not kept.
         labels: int (n,), number of the case's class, -1 where it has none of the classes; None without a label head.
         label_probabilities: float32 (n, classes) that sum to 1; None without a label head.
     """
@@ -25,12 +27,16 @@ class Predictions:
     images: np.ndarray
     references: np.ndarray
     masks: np.ndarray
+    probabilities: np.ndarray | None = None
     labels: np.ndarray | None = None
     label_probabilities: np.ndarray | None = None
 
+    def __len__(self) -> int:
+        return len(self.images)
 
-def predict(model: Any, batches: Any, threshold: float) -> Predictions:
-    """Predict every case of an evaluation set.
+
+def predict(model: Any, batches: Any, threshold: float) -> Iterator[Predictions]:
+    """Predict an evaluation set; probabilities of a whole one would not fit into memory, so they come by batches.
 
     Args:
         model: gives logits (B, H, W, 1), of a volume (B, D, H, W, 1), or a dict with those as "mask", and "label".
@@ -39,20 +45,22 @@ def predict(model: Any, batches: Any, threshold: float) -> Predictions:
         threshold: probability from which a pixel is lesion, in (0, 1).
     """
     cut = np.log(threshold / (1 - threshold))
-    images, references, masks, labels, label_logits = [], [], [], [], []
     for image, mask, label in batches.as_numpy_iterator():
         outputs = model.predict_on_batch(image)
         outputs = outputs if isinstance(outputs, dict) else {"mask": outputs}
-        images.append(np.round(_middle(image) * 255).astype(np.uint8))
-        references.append(_middle(mask) > 0)
-        masks.append(_middle(np.asarray(outputs["mask"])) >= cut)
+        logits = _middle(np.asarray(outputs["mask"], np.float32))
+        images, references = np.round(_middle(image) * 255).astype(np.uint8), _middle(mask) > 0
+        found = Predictions(images, references, logits >= cut, _sigmoid(logits))
         if "label" in outputs:
-            labels.append(label[:, 0])
-            label_logits.append(np.asarray(outputs["label"], np.float32))
-    found = Predictions(np.concatenate(images), np.concatenate(references), np.concatenate(masks))
-    if not labels:
-        return found
-    return replace(found, labels=np.concatenate(labels), label_probabilities=_softmax(np.concatenate(label_logits)))
+            chances = _softmax(np.asarray(outputs["label"], np.float32))
+            found = replace(found, labels=label[:, 0], label_probabilities=chances)
+        yield found
+
+
+def pictures(batches: list[Predictions]) -> Predictions:
+    """Join the batches of a set, without their probabilities and labels."""
+    parts = ([getattr(batch, part) for batch in batches] for part in ("images", "references", "masks"))
+    return Predictions(*(np.concatenate(part) for part in parts))
 
 
 def on_own_grid(predictions: Predictions, source: Source, references: np.ndarray, rows: np.ndarray) -> Predictions:
@@ -64,11 +72,13 @@ def on_own_grid(predictions: Predictions, source: Source, references: np.ndarray
         references: {0, 1} (n, H, W), the masks on the slices' own grid.
         rows: row numbers in the dataset.
     """
+    probabilities = predictions.probabilities
     return replace(
         predictions,
         images=np.round(source.inverse(predictions.images.astype(np.float32), rows)).astype(np.uint8),
         references=references > 0,
         masks=source.inverse(predictions.masks, rows),
+        probabilities=None if probabilities is None else np.clip(source.inverse(probabilities, rows), 0, 1),
     )
 
 
@@ -77,6 +87,10 @@ def _middle(batch: np.ndarray) -> np.ndarray:
     if batch.ndim == 5:
         return batch[:, batch.shape[1] // 2, :, :, 0]
     return batch[..., batch.shape[-1] // 2]
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)  # does not overflow
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

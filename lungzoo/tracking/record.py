@@ -29,7 +29,11 @@ class RunRecord:
         metrics: {metric: {mean, low, high, cases, patients}} on the test split.
         counts: patients, lesion, empty and small cases of the test split.
         validation: epoch, the best one (from 1); epochs trained; val_dice of the best one.
-        cost: params, trainable_params, train_seconds, seconds_per_epoch, peak_memory_mb.
+        pooled: {metric: value} of the pixels of all cases with a lesion together, as one large case.
+        curves: figures of calibration, detection and labels; see `lungzoo.evaluation.curves`.
+        metrics_version: of the definitions of the metrics; figures of different versions do not compare.
+        cost: params, trainable_params, gmacs of one slice, weights_mb, train_seconds, seconds_per_epoch,
+            peak_memory_mb, inference_ms of one slice; NaN where one could not be measured.
         environment: versions, machine, git commit, digest of the encoder's initial weights.
         started: UTC time, ISO 8601.
     """
@@ -44,6 +48,9 @@ class RunRecord:
     split: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    pooled: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, float] = field(default_factory=dict)
+    metrics_version: int = 0
     validation: dict[str, float] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)

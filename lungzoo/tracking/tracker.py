@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from lungzoo.tracking.record import RunRecord, SuitePlan
 from lungzoo.weights.manifest import WeightsManifest
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class Tracker(Protocol):
@@ -39,8 +36,8 @@ class Tracker(Protocol):
     def find(self, fingerprints: list[str]) -> dict[str, RunRecord]:
         """Return the newest record of each fingerprint that has one."""
 
-    def case_scores(self, fingerprint: str) -> pd.DataFrame:
-        """Return the per-case scores of a finished run."""
+    def artifacts(self, fingerprints: list[str], name: str) -> dict[str, Path]:
+        """Return where the file `name` of the newest record of each fingerprint lies; those without it are absent."""
 
     def find_run(self, run: str) -> str:
         """Return the whole id of the one run whose id is or begins with `run`; raises UsageError."""

@@ -12,8 +12,10 @@ from lungzoo.evaluation.predict import Predictions, predict
 from lungzoo.evaluation.score import count_groups, score_cases, summarise
 
 CASES = pd.DataFrame(
-    {"case": ["a/0", "a/1", "b/0", "b/1", "c/0"], "patient": list("aabbc"), "label": ["LR2", "", "LR3", "", ""]}
-)
+    {"case": ["a/0", "a/1", "b/0", "b/1", "c/0"], "patient": list("aabbc"), "label": ["LR2", "", "LR3", "", ""],
+     "volume": list("aabbc"), "z": [0, 1, 0, 1, 0],
+     "spacing_z_mm": 2.0, "spacing_y_mm": [0.5] * 4 + [np.nan], "spacing_x_mm": 0.5}
+)  # fmt: skip
 
 
 def masks(*areas: int) -> np.ndarray:
@@ -62,7 +64,8 @@ def test_predict_applies_the_threshold_to_the_probability():
             image = np.array([0.2, 0.3, 0.31, 0.9], "float32").reshape(1, 2, 2, 1)
             yield image, np.ones_like(image), np.full((1, 1), -1)
 
-    found = predict(Model(), Batches(), threshold=0.3001)
+    (found,) = predict(Model(), Batches(), threshold=0.3001)
+    np.testing.assert_allclose(found.probabilities.ravel(), [0.2, 0.3, 0.31, 0.9], rtol=1e-5)
     assert found.masks.ravel().tolist() == [False, False, True, True]
     assert found.references.all()
     assert found.images.ravel().tolist() == [51, 76, 79, 230]

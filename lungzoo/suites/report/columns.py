@@ -3,46 +3,56 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from lungzoo.metrics.contract import METRICS
 from lungzoo.suites.report.table import ResultTable, Row
 
-HEADINGS = (
-    "Arm",
-    "Transfer",
-    "Val Dice",
-    "{primary} [95% CI]",
-    "IoU",
-    "Precision",
-    "Recall",
-    "FP",
-    "Params",
-    "Train",
-    "Memory",
+# Metrics beside the primary one, most telling first.
+_METRICS = (
+    "iou",
+    "precision",
+    "recall",
+    "hd95_mm",
+    "nsd",
+    "lesion_sensitivity",
+    "false_positive_lesions",
+    "false_positive_rate",
 )
-# What a narrow rendering leaves out, first to last.
-SECONDARY = ("Memory", "Train", "Params", "FP", "Recall", "Precision", "IoU")
+_SHORT = {
+    "hd95_mm": "HD95",
+    "nsd": "NSD",
+    "lesion_sensitivity": "Lesions found",
+    "false_positive_lesions": "FP lesions",
+    "false_positive_rate": "FP",
+}
 
 
-def headings(table: ResultTable) -> list[str]:
-    """Return the column headings; the primary metric is named in the fourth."""
-    primary = {"dice": "Test Dice", "iou": "Test IoU"}[table.plan.primary_metric]
-    return [heading.format(primary=primary) for heading in HEADINGS]
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Args:
+        heading: above it.
+        cell: what it shows of an arm with results.
+        value: what it is sorted by; NaN where there is none.
+        rank: of importance; where room is short, the highest goes first, and 0 never goes.
+        about: one line, for a legend or a tooltip.
+    """
+
+    heading: str
+    cell: Callable[[Row], str]
+    value: Callable[[Row], float | str]
+    rank: int
+    about: str
 
 
-def cells(row: Row, table: ResultTable) -> list[str]:
-    """Return the cells of an arm with results."""
-    primary = row.metrics[table.plan.primary_metric]
-    interval = f" [{primary['low']:.3f}, {primary['high']:.3f}]" if math.isfinite(primary["low"]) else ""
-    return [
-        row.arm + (" ★" if row.selected else ""),
-        row.recipe,
-        number(row.val_dice),
-        number(primary["mean"]) + interval,
-        *(number(row.metrics[name]["mean"]) for name in ("iou", "precision", "recall", "false_positive_rate")),
-        f"{row.cost['params'] / 1e6:.2f} M",
-        duration(row.cost["train_seconds"]),
-        f"{row.cost['peak_memory_mb'] / 1000:.1f} GB",
-    ]
+def columns(table: ResultTable) -> list[Column]:
+    """Return the columns in their order; figures that no arm has are left out."""
+    rows = [row for row in table.rows if row.seeds]
+    found = [*_identity(), *_scores(table), *_costs()]
+    return [column for column in found if column.rank == 0 or any(_known(column.value(row)) for row in rows)]
 
 
 def verdict(row: Row) -> str:
@@ -50,16 +60,93 @@ def verdict(row: Row) -> str:
     return f"{row.status}: {row.reason}" if row.reason else row.status
 
 
-def number(value: float) -> str:
-    """Return three decimals, or a dash for NaN."""
-    return f"{value:.3f}" if math.isfinite(value) else "–"
+def number(value: float, digits: int = 3) -> str:
+    """Return a fixed number of decimals, or a dash for NaN."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
+
+
+def with_interval(figure: dict[str, float], digits: int = 3) -> str:
+    """Return "0.712 [0.640, 0.780]", without brackets where there is no interval."""
+    ends = (figure["low"], figure["high"])
+    interval = f" [{number(ends[0], digits)}, {number(ends[1], digits)}]" if all(map(math.isfinite, ends)) else ""
+    return number(figure["mean"], digits) + interval
 
 
 def duration(seconds: float) -> str:
     """Return "48 s", "3 m 20 s" or "2 h 05 m"."""
+    if not math.isfinite(seconds):
+        return "–"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} m {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
+
+
+def _identity() -> list[Column]:
+    return [
+        Column("Arm", lambda row: row.arm + (" ★" if row.selected else ""), lambda row: row.arm, 0, "★: chosen"),
+        Column("Transfer", lambda row: row.recipe, lambda row: row.recipe, 9, "What is taken over and what trains"),
+        Column("Val Dice", lambda row: number(row.val_dice), lambda row: row.val_dice, 0, "Best validation Dice"),
+    ]
+
+
+def _scores(table: ResultTable) -> list[Column]:
+    primary = METRICS.get(table.plan.primary_metric)
+    found = [
+        Column(
+            f"Test {primary.title} [95% CI]",
+            lambda row: with_interval(row.metrics[primary.name], primary.digits),
+            lambda row: row.metrics[primary.name]["mean"],
+            0,
+            primary.description,
+        ),
+        Column("Group", lambda row: row.letters, lambda row: row.letters, 1, "Same letter: not told apart"),
+    ]
+    names = [name for name in _METRICS if name != primary.name]
+    return found + [_metric_column(name, rank) for rank, name in enumerate(names, 3)]
+
+
+def _metric_column(name: str, rank: int) -> Column:
+    metric = METRICS.get(name)
+    heading = _SHORT.get(name, metric.title) + (f" ({metric.unit})" if metric.unit else "")
+    return Column(
+        heading,
+        lambda row: number(_mean(row, name), metric.digits),
+        lambda row: _mean(row, name),
+        rank,
+        f"{metric.title}: {metric.description}",
+    )
+
+
+def _mean(row: Row, metric: str) -> float:
+    return row.metrics[metric]["mean"] if metric in row.metrics else math.nan
+
+
+def _costs() -> list[Column]:
+    def cost(key: str) -> Callable[[Row], float]:
+        return lambda row: row.cost.get(key, math.nan)
+
+    def shown(key: str, unit: str, scale: float, digits: int) -> Callable[[Row], str]:
+        def cell(row: Row) -> str:
+            value = cost(key)(row)
+            return f"{value / scale:.{digits}f} {unit}" if math.isfinite(value) else "–"
+
+        return cell
+
+    def lasted(row: Row) -> str:
+        return duration(cost("train_seconds")(row))
+
+    return [
+        Column("Params", shown("params", "M", 1e6, 2), cost("params"), 12, "Parameters of the network"),
+        Column("GMACs", shown("gmacs", "", 1, 2), cost("gmacs"), 13, "Multiply-adds of one slice, in 10⁹"),
+        Column("Predict", shown("inference_ms", "ms", 1, 1), cost("inference_ms"), 14, "Time of one slice, median"),
+        Column("Weights", shown("weights_mb", "MB", 1, 1), cost("weights_mb"), 17, "Size of the weights file"),
+        Column("Train", lasted, cost("train_seconds"), 15, "Training time of one run"),
+        Column("Memory", shown("peak_memory_mb", "GB", 1000, 1), cost("peak_memory_mb"), 16, "Peak of one run"),
+    ]
+
+
+def _known(value: float | str) -> bool:
+    return bool(value) if isinstance(value, str) else math.isfinite(value)

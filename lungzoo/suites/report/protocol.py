@@ -1,0 +1,41 @@
+"""How the figures of a suite came about, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lungzoo.tracking.record import RunRecord, SuitePlan
+
+
+def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, ...]:
+    """Return the sentences that belong under a table: data, split, selection, what is averaged over what."""
+    data = plan.dataset
+    lines = [f"Dataset {data['name']}: {data['title']}, {data['licence']}; fingerprint {data['fingerprint'][:12]}."]
+    if not finished:
+        return tuple(lines)
+    record = finished[0]
+    per_fold = {record.fold: record for record in finished}
+    counts = {key: sum(each.counts[key] for each in per_fold.values()) for key in record.counts}
+    lines += [_split_in_words(each.split) for _, each in sorted(per_fold.items(), key=lambda pair: pair[0] or 0)]
+    smallest = record.config["score"]["min_lesion_px"]
+    small = f"; {counts['small']} with a lesion under {smallest} px left out" if smallest > 1 else ""
+    lines.append(f"Test: {counts['lesion']} slices with a lesion, {counts['empty']} without{small}.")
+    seeds = sorted({record.seed for record in finished})
+    over = f", means over seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f", seed {seeds[0]}"
+    lines.append("Chosen on the validation split alone: best epoch of each run, order of the rows, ★.")
+    lines.append(f"Test split predicted once per run{over}. [ ]: 95% interval, bootstrap over patients.")
+    lines.append(
+        "Dice, IoU, precision, recall: mean over slices with a lesion. FP: share of lesion-free slices marked."
+    )
+    lines += sorted({text for record in finished if (text := record.split["leakage"])})
+    return tuple(lines)
+
+
+def _split_in_words(split: dict[str, Any]) -> str:
+    """Say how patients were dealt: "Split by patient, seed 0: train/val/test 9/3/4 patients, …"."""
+    kept = "groups of patients that near-duplicate slices link" if split["grouping"] == "near" else "patient"
+    scheme = "" if split["scheme"] == "random" else f", {split['scheme']}"
+    patients = "/".join(str(split["patients"][part]) for part in ("train", "val", "test"))
+    slices = "/".join(str(split["slices"][part]) for part in ("train", "val", "test"))
+    dealt = f"train/val/test {patients} patients, {slices} slices"
+    return f"Split by {kept}{scheme}, seed {split['split_seed']}: {dealt}."

@@ -1,0 +1,227 @@
+"""What a suite has recorded, case by case: the one thing that tables, figures and comparisons are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lungzoo.config import ExperimentConfig
+from lungzoo.errors import TrackingError
+from lungzoo.evaluation.score import counted, slice_metrics
+from lungzoo.metrics.contract import METRICS, METRICS_VERSION
+from lungzoo.models.transfer import RECIPES
+from lungzoo.tracking.record import PlannedRun, RunRecord, SuitePlan
+from lungzoo.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IDENTITY = ("case", "patient", "volume", "label", "group", "reference_px", "reference_mm2")
+
+
+@dataclass(frozen=True)
+class ArmResults:
+    """One arm, whatever became of its runs.
+
+    Args:
+        arm: its name.
+        runs: what was planned, every seed and fold.
+        records: of the runs that are over.
+        config: of its first run.
+        values: float32 (seeds, cases, metrics) in the order of `SuiteResults.cases` and `.metrics`; NaN where a case
+            says nothing, or its run is not finished. No rows without a finished run.
+        extra: float32 (seeds, cases) by column: what per-case results hold beside the metrics, such as `reader_dice`.
+    """
+
+    arm: str
+    runs: tuple[PlannedRun, ...]
+    records: tuple[RunRecord, ...]
+    config: ExperimentConfig
+    values: np.ndarray
+    extra: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> str:
+        """Human name of the transfer recipe."""
+        return RECIPES.get(self.config.transfer.recipe).title
+
+    @cached_property
+    def finished(self) -> tuple[RunRecord, ...]:
+        """Records with results."""
+        return tuple(record for record in self.records if record.status == "finished")
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Training seeds with a finished run."""
+        return tuple(sorted({record.seed for record in self.finished}))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned run is finished."""
+        return len(self.finished) == len(self.runs)
+
+    @property
+    def status(self) -> str:
+        """ "finished", "skipped", "failed", "pending", "2 of 3 seeds" or, with folds, "7 of 10 runs"."""
+        if self.complete:
+            return "finished"
+        if self.finished:
+            return f"{len(self.finished)} of {len(self.runs)} {'seeds' if self.finished[0].fold is None else 'runs'}"
+        return self.records[0].status if self.records else "pending"
+
+    @property
+    def reason(self) -> str:
+        """Why some run was skipped or failed; "" where none was."""
+        return next((record.reason for record in self.records if record.status != "finished"), "")
+
+    @property
+    def val_dice(self) -> float:
+        """Best validation Dice, mean over finished runs; NaN without one."""
+        return float(np.mean([r.validation["val_dice"] for r in self.finished])) if self.finished else float("nan")
+
+
+@dataclass(frozen=True)
+class SuiteResults:
+    """A suite as far as it has come.
+
+    Args:
+        plan: what was asked for.
+        arms: best validation Dice first, arms without results last.
+        cases: one row per test case of any finished run: case, patient, volume, label, group, reference_px,
+            reference_mm2, fold.
+        metrics: names along the last axis of `ArmResults.values`.
+    """
+
+    plan: SuitePlan
+    arms: tuple[ArmResults, ...]
+    cases: pd.DataFrame
+    metrics: tuple[str, ...]
+
+    @property
+    def with_results(self) -> tuple[ArmResults, ...]:
+        """Arms with a finished run."""
+        return tuple(arm for arm in self.arms if arm.finished)
+
+    @property
+    def comparable(self) -> tuple[ArmResults, ...]:
+        """Arms whose runs are all finished; only these are compared."""
+        return tuple(arm for arm in self.arms if arm.complete)
+
+    @property
+    def patients(self) -> np.ndarray:
+        """(cases,) patient of each case."""
+        return self.cases["patient"].to_numpy(str)
+
+    @property
+    def folds(self) -> np.ndarray | None:
+        """(cases,) fold that tests each case; None without folds."""
+        return None if self.cases["fold"].isna().all() else self.cases["fold"].to_numpy(int)
+
+    def values(self, arm: ArmResults, metric: str) -> np.ndarray:
+        """Return (seeds, cases) of a metric, NaN for cases that its mean is not over."""
+        kept = counted(self.cases, METRICS.get(metric)).to_numpy()
+        return np.where(kept, arm.values[:, :, self.metrics.index(metric)].astype(np.float64), np.nan)
+
+
+def load_results(plan: SuitePlan, tracker: Tracker) -> SuiteResults:
+    """Read the records and per-case results of a plan; works on a suite that is half done.
+
+    A finished run whose per-case results are gone, or were scored by another version of the metrics, counts as failed
+    and says so.
+    """
+    fingerprints = [run.fingerprint for run in plan.runs]
+    records = tracker.find(fingerprints)
+    finished = [key for key, record in records.items() if record.status == "finished"]
+    tables: dict[str, pd.DataFrame] = {}
+    files = tracker.artifacts(finished, "per_case.csv")
+    metrics = tuple(metric.name for metric in slice_metrics())
+    first_of_fold: dict[int | None, pd.DataFrame] = {}
+    for key in finished:
+        try:
+            table = _read_cases(records[key], files.get(key), metrics)
+            _check_same_cases(records[key], table, first_of_fold.setdefault(records[key].fold, table))
+            tables[key] = table
+        except TrackingError as error:
+            records[key] = replace(records[key], status="failed", reason=str(error))
+    cases = _all_cases(tables, records)
+    by_arm: dict[str, list[PlannedRun]] = {}
+    for run in plan.runs:
+        by_arm.setdefault(run.arm, []).append(run)
+    arms = [_arm(arm, runs, records, tables, cases, metrics) for arm, runs in by_arm.items()]
+    arms.sort(key=lambda arm: -arm.val_dice if arm.finished else np.inf)
+    return SuiteResults(plan, tuple(arms), cases, metrics)
+
+
+def _read_cases(record: RunRecord, path: Path | None, metrics: tuple[str, ...]) -> pd.DataFrame:
+    import pandas as pd
+
+    again = "Run the suite again with --fresh."
+    if path is None:
+        raise TrackingError(f"The per-case results of '{record.title}', seed {record.seed}, are gone. {again}")
+    if record.metrics_version != METRICS_VERSION:
+        raise TrackingError(
+            f"'{record.title}', seed {record.seed}, was scored by version {record.metrics_version} of the metrics; "
+            f"this is version {METRICS_VERSION}, and their figures do not compare. {again}"
+        )
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(("case", "patient", "volume", "label"), str))
+        table["label"] = table["label"].fillna("")
+        table = table.set_index("case", drop=False)[[*IDENTITY, *metrics, *_extra(table)]]
+        infinite = int(np.isinf(table[list(metrics)].to_numpy(np.float32)).sum())
+    except (OSError, ValueError, KeyError) as error:
+        raise TrackingError(f"The per-case results {path} cannot be read: {error} {again}") from error
+    if infinite:
+        raise TrackingError(f"The per-case results {path} hold {infinite} infinite value(s). {again}")
+    return table
+
+
+def _check_same_cases(record: RunRecord, table: pd.DataFrame, first: pd.DataFrame) -> None:
+    others = table.index.symmetric_difference(first.index)
+    if len(others):
+        raise TrackingError(
+            f"'{record.title}', seed {record.seed}, was scored on other cases than the runs before it: {len(others)} "
+            f"differ, such as {others[0]}. Run the suite again with --fresh."
+        )
+
+
+def _extra(table: pd.DataFrame) -> list[str]:
+    """Columns of numbers that only some runs have: agreement with readers, labels."""
+    return [name for name in map(str, table) if name.startswith(("agreement_", "label_"))]
+
+
+def _all_cases(tables: dict[str, pd.DataFrame], records: dict[str, RunRecord]) -> pd.DataFrame:
+    """Each patient is tested in one fold, so a case of one fold is not one of another."""
+    import pandas as pd
+
+    folds: dict[int | None, pd.DataFrame] = {}
+    for key, table in tables.items():
+        folds.setdefault(records[key].fold, table[list(IDENTITY)])
+    parts = [table.assign(fold=np.nan if fold is None else fold) for fold, table in folds.items()]
+    return pd.concat(parts) if parts else pd.DataFrame(columns=[*IDENTITY, "fold"])
+
+
+def _arm(
+    arm: str,
+    runs: list[PlannedRun],
+    records: dict[str, RunRecord],
+    tables: dict[str, pd.DataFrame],
+    cases: pd.DataFrame,
+    metrics: tuple[str, ...],
+) -> ArmResults:
+    found = [records[run.fingerprint] for run in runs if run.fingerprint in records]
+    finished = [record for record in found if record.status == "finished"]
+    seeds = sorted({record.seed for record in finished})
+    values = np.full((len(seeds), len(cases), len(metrics)), np.nan, np.float32)
+    extra: dict[str, np.ndarray] = {}
+    for record in finished:
+        table = tables[record.fingerprint]
+        places, row = cases.index.get_indexer(table.index), seeds.index(record.seed)
+        values[row, places] = table[list(metrics)].to_numpy(np.float32)
+        for name in _extra(table):
+            column = extra.setdefault(name, np.full((len(seeds), len(cases)), np.nan, np.float32))
+            column[row, places] = table[name].to_numpy(np.float32)
+    return ArmResults(arm, tuple(runs), tuple(found), ExperimentConfig.model_validate(runs[0].config), values, extra)

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from lungzoo.cli import bench_report
 
 if TYPE_CHECKING:
     from lungzoo.config import ExperimentConfig, SuiteConfig
     from lungzoo.data.store import PreparedDataset
 
 app = typer.Typer(help="Run benchmark suites and read their tables.", no_args_is_help=True)
-SUITE = typer.Argument(help="Name of a shipped suite, or a path to a .toml file; see: lungzoo list suites")
-
-
-class Format(StrEnum):
-    """Renderings of a table."""
-
-    text = "text"
-    md = "md"
-    json = "json"
+app.command("report")(bench_report.report)
 
 
 @app.command()
 def run(
-    suite: str = SUITE,
+    suite: str = bench_report.SUITE,
     data: Path | None = typer.Option(None, help="Prepared dataset; suites with a built-in one need none."),
     runs: Path = typer.Option(Path("runs"), help="Folder for runs in progress."),
     fresh: bool = typer.Option(False, "--fresh", help="Run everything again, finished or not."),
@@ -59,7 +51,7 @@ def run(
     tracker = MlflowTracker(config.name)
     search_ahead(dataset, experiments)
     with make_display() as display:
-        table = run_suite(
+        report = run_suite(
             config,
             dataset,
             tracker=tracker,
@@ -69,39 +61,11 @@ def run(
             fresh=fresh,
             allow_leakage=allow_leakage,
         )
-    print_table(table)
+    rows = report.table.rows
+    print_table(report.table)
     typer.echo(f"Recorded in {tracker.uri}. Browse it with: lungzoo ui")
-    if any("failed" in row.outcomes for row in table.rows) or not any(row.seeds for row in table.rows):
+    if any("failed" in row.outcomes for row in rows) or not any(row.seeds for row in rows):
         raise typer.Exit(1)
-
-
-@app.command()
-def report(
-    suite: str = SUITE,
-    to: Format = typer.Option(Format.text, help="Rendering."),
-    as_json: bool = typer.Option(False, "--json", help="Same as --to json."),
-) -> None:
-    """Print the table of the newest run of a suite, half done or whole."""
-    from lungzoo.errors import UsageError
-    from lungzoo.suites.grid import load_suite
-    from lungzoo.suites.report.markdown import to_markdown
-    from lungzoo.suites.report.table import build_table
-    from lungzoo.tracking.mlflow_tracker import MlflowTracker
-
-    name = load_suite(suite).name
-    tracker = MlflowTracker(name)
-    plan = tracker.last_plan()
-    if plan is None:
-        raise UsageError(f"No run of suite '{name}' in {tracker.uri}. Start one with: lungzoo bench run {suite}")
-    table = build_table(plan, tracker)
-    if as_json or to is Format.json:
-        typer.echo(json.dumps(table.to_dict(), indent=1))
-    elif to is Format.md:
-        typer.echo(to_markdown(table))
-    else:
-        from lungzoo.cli.render import print_table
-
-        print_table(table)
 
 
 def _check(experiments: list[ExperimentConfig], data: Path | None, allow_leakage: bool) -> None:

@@ -31,8 +31,8 @@ def score_cases(predictions: Predictions, cases: pd.DataFrame, config: ScoreConf
     Returns:
         One row per case: case, patient, volume, z, label, group, reference_px, predicted_px, reference_mm2 (NaN where
         the spacing is unknown), and every registered metric of a slice. `group` is "lesion", "empty" (no lesion in the
-        reference) or "small" (a lesion below `min_lesion_px`). With a label head also label_true and label_predicted, numbers of classes (-1: the case has
-        none of them), and label_probability_0, … of each class.
+        reference) or "small" (a lesion below `min_lesion_px`). With a label head also label_true and label_predicted,
+        numbers of classes (-1: the case has none of them), and label_probability_0, … of each class.
     """
     import pandas as pd
 

@@ -16,7 +16,7 @@ from lungzoo.experiment import ended_event, record_failure
 from lungzoo.suites.executors import Executor, Job
 from lungzoo.suites.grid import expand, plan_suite
 from lungzoo.suites.report.markdown import to_markdown
-from lungzoo.suites.report.table import ResultTable, build_table
+from lungzoo.suites.report.report import Report, build_report
 from lungzoo.tracking.workspace import Workspace, exclusive
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def run_suite(
     observe: Observer,
     fresh: bool = False,
     allow_leakage: bool = False,
-) -> ResultTable:
-    """Run every arm with every seed that has no finished record, and return the table.
+) -> Report:
+    """Run every arm with every seed that has no finished record, and return the report.
 
     Args:
         suite: the comparison.
@@ -74,13 +74,13 @@ def run_suite(
                     fresh=fresh,
                     allow_leakage=allow_leakage,
                 )
-            table = build_table(plan, tracker)
+            report = build_report(plan, tracker)
         except BaseException:
             with suppress(TrackingError):  # the first error is the one to tell
                 tracker.close_suite(suite_id, "interrupted", "")
             raise
-        tracker.close_suite(suite_id, "finished", to_markdown(table))
-    return table
+        tracker.close_suite(suite_id, "finished", to_markdown(report.table))
+    return report
 
 
 def run_one(

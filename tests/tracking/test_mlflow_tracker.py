@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from lungzoo.config import ExperimentConfig
@@ -57,7 +58,8 @@ def test_a_finished_run_can_be_read_back(tracker, outbox):
     assert set(tracker.find(["a" * 64, "b" * 64])) == {"a" * 64}
     found = tracker.find(["a" * 64])["a" * 64]
     assert (found.status, found.metrics["dice"], found.config) == ("finished", INTERVAL, CONFIG)
-    scores = tracker.case_scores("a" * 64)
+    (path,) = tracker.artifacts(["a" * 64], "per_case.csv").values()
+    scores = pd.read_csv(path, dtype={"patient": str})
     assert scores["patient"].tolist() == ["007"]
 
 

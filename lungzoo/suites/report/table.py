@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lungzoo.suites.report.analysis import Analysis, analyse
+from lungzoo.suites.report.analysis import Analysis
 from lungzoo.suites.report.protocol import protocol_in_words
-from lungzoo.suites.report.results import ArmResults, SuiteResults, load_results
+from lungzoo.suites.report.results import ArmResults, SuiteResults
 from lungzoo.tracking.record import SuitePlan
-from lungzoo.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,6 @@ class ResultTable:
             "remarks": list(self.remarks),
             "rows": [_without_nan(asdict(row)) for row in self.rows],
         }
-
-
-def build_table(plan: SuitePlan, tracker: Tracker) -> ResultTable:
-    """Read the records of a plan and summarise them; works on a suite that is half done."""
-    results = load_results(plan, tracker)
-    return table_of(results, analyse(results))
 
 
 def table_of(results: SuiteResults, analysis: Analysis) -> ResultTable:

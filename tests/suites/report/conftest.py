@@ -67,7 +67,8 @@ def case_table(dice: list[float], patients: list[str] | None = None, **columns: 
     patients = patients or [f"patient-{number}" for number in range(len(dice))]
     table = pd.DataFrame(
         {"case": names, "patient": patients, "volume": patients, "z": 0, "label": "", "group": "lesion",
-         "reference_px": 50, "predicted_px": 40, "reference_mm2": 25.0, **{metric.name: dice for metric in slice_metrics()}}
+         "reference_px": 50, "predicted_px": 40, "reference_mm2": 25.0,
+         **{metric.name: dice for metric in slice_metrics()}}
     )  # fmt: skip
     return table.assign(**columns)
 

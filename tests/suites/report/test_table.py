@@ -9,11 +9,11 @@ import pytest
 
 from lungzoo.suites.report.columns import columns, duration, number
 from lungzoo.suites.report.markdown import to_markdown
-from lungzoo.suites.report.table import build_table
+from lungzoo.suites.report.report import build_report
 
 
 def table(study):
-    return build_table(study.suite, study.tracker)
+    return build_report(study.suite, study.tracker).table
 
 
 def test_rows_are_ordered_by_validation_not_by_test(study, cases):

@@ -18,5 +18,9 @@ setup(
     packages=[*find_packages(include=["lungzoo", "lungzoo.*"]), *CONTENT],
     package_dir=CONTENT,
     package_data={package: ["*.toml", "*.npz"] for package in CONTENT}
-    | {"lungzoo": ["py.typed"], "lungzoo.encoders": ["facts.json"]},
+    | {
+        "lungzoo": ["py.typed"],
+        "lungzoo.encoders": ["facts.json"],
+        "lungzoo.suites.report.html": ["*.j2", "*.css", "*.js"],
+    },
 )

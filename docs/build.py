@@ -1,8 +1,10 @@
-"""Write docs/reference.md and docs/models.md, or check that they are current (`--check`, which also checks links).
+"""Write docs/reference.md, docs/models.md and the published tables, or check that they are current (`--check`).
 
 The reference's lists come from `lungzoo list … --json`, so the page shows what a user would see; its keys come from the
 config models and the docstrings below their fields. The table of models joins the registries with docs/models.json,
-which `make measure` writes; nothing is measured here.
+which `make measure` writes; nothing is measured here. The tables of benchmarks/results come from their meta.json, and
+go into their own pages and, in short, between two markers of the project's README.md. The check also works their means
+out again from results.csv, and looks at links.
 """
 
 from __future__ import annotations
@@ -29,16 +31,22 @@ from lungzoo.encoders.contract import EncoderSpec  # noqa: E402
 from lungzoo.models.segmentation_models import ARCHITECTURES, BACKBONES  # noqa: E402
 from lungzoo.models.zoo import MODELS  # noqa: E402
 from lungzoo.schema import Frozen  # noqa: E402
+from lungzoo.suites.report.published import PAGE, faults, published_folders, read_meta  # noqa: E402
+from lungzoo.suites.report.published_page import page, section  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference.md"
 TABLES = ROOT / "docs" / "models.md"
 MEASURED = ROOT / "docs" / "models.json"
+README = ROOT / "README.md"
+RESULTS = ROOT / "benchmarks" / "results"
+MARKERS = ("<!-- results -->", "<!-- /results -->")
 COMPARED = ("mobilenetv2", "resnet50")
 Rows = dict[str, dict[str, Any]]
 LISTS = {
     "encoders": "Encoders",
     "decoders": "Decoders",
     "losses": "Losses",
+    "metrics": "Metrics",
     "recipes": "Transfer recipes",
     "suites": "Suites",
     "readers": "Dataset readers",
@@ -338,6 +346,28 @@ def number(value: float) -> str:
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
+def result_pages() -> dict[Path, str]:
+    """Return the page of each published suite, and the project's README with their short tables."""
+    folders = published_folders(RESULTS)
+    if wrong := [fault for folder in folders for fault in faults(folder)]:
+        sys.exit("Published results are not what they say:\n" + "\n".join(wrong))
+    metas = {folder: read_meta(folder) for folder in folders}
+    pages = {folder / PAGE: page(meta) for folder, meta in metas.items()}
+    tables = section(metas.values(), RESULTS.relative_to(ROOT).as_posix())
+    return pages | {README: between_markers(README.read_text(encoding="utf-8"), tables)}
+
+
+def between_markers(text: str, tables: str) -> str:
+    """Put the tables between the markers; without tables a text without markers is left alone."""
+    start, end = (text.find(marker) for marker in MARKERS)
+    if 0 <= start < end:
+        head, tail = text[: start + len(MARKERS[0])], text[end:]
+        return f"{head}\n\n{tables}\n\n{tail}" if tables else f"{head}\n{tail}"
+    if tables or start >= 0 or end >= 0:
+        sys.exit(f"README.md has no place for the published tables. Add two lines, in this order: {', '.join(MARKERS)}")
+    return text
+
+
 def broken_links() -> list[str]:
     """Return the relative links of the Markdown files that lead nowhere."""
     folders = (".", "docs", "mlflow", "benchmarks", "tuning")
@@ -354,7 +384,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail if it is out of date")
     check = parser.parse_args().check
-    for path, text in {REFERENCE: reference_page(), TABLES: models_page()}.items():
+    for path, text in {REFERENCE: reference_page(), TABLES: models_page(), **result_pages()}.items():
         name = path.relative_to(ROOT)
         if not check:
             path.write_text(text, encoding="utf-8")

@@ -6,7 +6,7 @@ from lungzoo.config import ExperimentConfig
 from lungzoo.data.preprocess.grey import ranges_of
 from lungzoo.data.preprocess.source import Source
 from lungzoo.data.splits.audit import common_patients, recorded_audit, shared_patients, shared_volumes
-from lungzoo.data.splits.split import PARTS, Split, select_rows, split_dataset
+from lungzoo.data.splits.split import PARTS, Split, needs_near, select_rows, split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError
 from lungzoo.losses.combine import check_terms
@@ -88,7 +88,7 @@ def check_experiment(
         if shift >= side:
             raise ConfigError(f"{config.arm}: {key} must be smaller than the image side of {side}. Received: {shift}")
     split = split_dataset(dataset, config.data)
-    if config.data.split_file or config.data.groups == "near":
+    if config.data.split_file or needs_near(dataset, config.data):
         pinned = config.data.model_copy(update={"split_sha256": split.fingerprint})
         config = config.model_copy(update={"data": pinned})
     check_leakage(start, split, dataset, allow_leakage)

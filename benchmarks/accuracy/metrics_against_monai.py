@@ -5,8 +5,8 @@ percentile of MONAI's own distances in double precision.
 
 MONAI needs PyTorch, so run it in an environment of its own; of lungzoo it needs only the metrics:
 
-    python -m venv /tmp/monai && /tmp/monai/bin/pip install monai scipy
-    PYTHONPATH=. /tmp/monai/bin/python benchmarks/accuracy/metrics_against_monai.py
+    python -m venv .monai && .monai/bin/pip install monai scipy
+    PYTHONPATH=. .monai/bin/python benchmarks/accuracy/metrics_against_monai.py
 """
 
 from __future__ import annotations

@@ -27,6 +27,18 @@ app.command("train")(train.train)
 app.command("ui")(ui.ui)
 
 
+_INTERRUPTED = 130
+_CHECKPOINTED = "Run again, without --fresh, to go on from the last checkpoint."
+# What is left of a command that is interrupted, by its first words.
+_LEFT = {
+    ("bench", "run"): _CHECKPOINTED,
+    ("train",): _CHECKPOINTED,
+    ("bench", "reproduce"): "Run again to go on from the last checkpoint, if --runs named a folder for it.",
+    ("data", "import"): "Nothing was imported, and what was half written is removed. Run again to start over.",
+    ("data", "phantom"): "Nothing was made, and what was half written is removed. Run again to start over.",
+}
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         import lungzoo
@@ -53,13 +65,20 @@ def main() -> None:
     except LungzooError as error:
         _leave(str(error), error, error.exit_code)
     except KeyboardInterrupt:
-        _leave(
-            "Interrupted. Run again, without --fresh, to go on from the last checkpoint.",
-            None,
-            130,
-        )
+        _leave(_interrupted(sys.argv[1:]), None, _INTERRUPTED)
+    except SystemExit as left:  # Typer answers Ctrl-C by leaving without a word
+        if left.code != _INTERRUPTED:
+            raise
+        _leave(_interrupted(sys.argv[1:]), None, _INTERRUPTED)
     except Exception as error:
         _leave(f"Unexpected {type(error).__name__}: {error}. Run again with: lungzoo --debug …", error, 1)
+
+
+def _interrupted(arguments: list[str]) -> str:
+    """Say that a command was interrupted, and what is left of it."""
+    words = [word for word in arguments if not word.startswith("-")]
+    left = next((text for verb, text in _LEFT.items() if tuple(words[: len(verb)]) == verb), "")
+    return f"Interrupted. {left}".rstrip()
 
 
 def _leave(message: str, error: BaseException | None, code: int) -> None:

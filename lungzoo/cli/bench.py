@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lungzoo.cli import bench_report
+from lungzoo.cli import bench_compare, bench_report, bench_reproduce
 
 if TYPE_CHECKING:
     from lungzoo.config import ExperimentConfig, SuiteConfig
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Run benchmark suites and read their tables.", no_args_is_help=True)
 app.command("report")(bench_report.report)
+app.command("compare")(bench_compare.compare)
+app.command("reproduce")(bench_reproduce.reproduce)
 
 
 @app.command()

@@ -1,9 +1,8 @@
-"""`lungzoo bench report`: the results of a suite, as a table or a file."""
+"""`lungzoo bench report`: the results of a suite, as a table, a file or a published folder."""
 
 from __future__ import annotations
 
-import json
-from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,31 +13,43 @@ if TYPE_CHECKING:
 SUITE = typer.Argument(help="Name of a shipped suite, or a path to a .toml file; see: lungzoo list suites")
 
 
-class Format(StrEnum):
-    """Renderings of a report."""
-
-    text = "text"
-    md = "md"
-    json = "json"
-
-
 def report(
     suite: str = SUITE,
-    to: Format = typer.Option(Format.text, help="Rendering."),
+    to: str | None = typer.Option(None, help="text, csv, md, latex, html or json; else what the suffix of --out says."),
+    out: Path | None = typer.Option(None, "--out", "-o", help="File to write; one that exists is replaced."),
     as_json: bool = typer.Option(False, "--json", help="Same as --to json."),
+    paper: Path | None = typer.Option(
+        None, help="Folder to write tables and figures into, as a document that latexmk compiles."
+    ),
+    publish: Path | None = typer.Option(
+        None, help="Folder to write the finished suite into, such as benchmarks/results; see benchmarks/README.md."
+    ),
 ) -> None:
     """Print the table of the newest run of a suite, half done or whole."""
-    found = open_report(suite)
-    if as_json or to is Format.json:
-        typer.echo(json.dumps(found.table.to_dict(), indent=1))
-    elif to is Format.md:
-        from lungzoo.suites.report.markdown import to_markdown
+    from lungzoo.errors import UsageError
+    from lungzoo.suites.report.formats import TEXT, choose_format, write_file
 
-        typer.echo(to_markdown(found.table))
-    else:
+    folders = [name for name, folder in (("--publish", publish), ("--paper", paper)) if folder is not None]
+    if folders and (len(folders) > 1 or to or out or as_json):
+        raise UsageError(f"{' and '.join(folders)}: give one alone, without --to, --json and --out.")
+    chosen = choose_format("json" if as_json else to, out)
+    found = open_report(suite)
+    if publish is not None:
+        _publish(found, suite, publish)
+    elif paper is not None:
+        from lungzoo.suites.report.paper import write_paper
+
+        files = write_paper(found, paper)
+        typer.echo(f"Wrote {len(files)} files. Make {paper}/report.pdf with: cd {paper} && latexmk")
+    elif out is not None:
+        write_file(_rendered(found, chosen), out)
+        typer.echo(f"Wrote {out}.")
+    elif chosen == TEXT:
         from lungzoo.cli.render import print_table
 
         print_table(found.table)
+    else:
+        typer.echo(_rendered(found, chosen), nl=False)
 
 
 def open_report(suite: str) -> Report:
@@ -54,3 +65,30 @@ def open_report(suite: str) -> Report:
     if plan is None:
         raise UsageError(f"No run of suite '{name}' in {tracker.uri}. Start one with: lungzoo bench run {suite}")
     return build_report(plan, tracker)
+
+
+def _rendered(found: Report, name: str) -> str:
+    from lungzoo.suites.report.formats import FORMATS, TEXT
+
+    if name != TEXT:
+        return FORMATS[name].render(found)
+    import io
+
+    from rich.console import Console
+
+    from lungzoo.cli.render import print_table
+
+    file = io.StringIO()
+    print_table(found.table, Console(file=file, force_terminal=False))
+    return file.getvalue()
+
+
+def _publish(found: Report, suite: str, folder: Path) -> None:
+    from lungzoo.content import find_content
+    from lungzoo.suites.report.provenance import provenance
+    from lungzoo.suites.report.publish import publish
+
+    made = publish(found, find_content("suites", suite), folder)
+    for note in provenance(found.results)["notes"]:
+        typer.echo(f"Note: {note}", err=True)
+    typer.echo(f"Published in {made}.")

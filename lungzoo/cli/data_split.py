@@ -19,18 +19,21 @@ SET_OPTION = typer.Option(
 def split(
     folder: Path = typer.Argument(help="A prepared dataset."),
     out: Path = typer.Option(..., help="JSON file to write."),
-    val: float | None = typer.Option(None, help="Share of patients for validation. [default: 0.15]"),
-    test: float | None = typer.Option(None, help="Share of patients for testing. [default: 0.15]"),
-    seed: int | None = typer.Option(None, help="split_seed. [default: 0]"),
+    val: float | None = typer.Option(None, help="Share of patients for validation. \\[default: 0.15]"),
+    test: float | None = typer.Option(None, help="Share of patients for testing. \\[default: 0.15]"),
+    seed: int | None = typer.Option(None, help="split_seed. \\[default: 0]"),
     folds: int | None = typer.Option(None, help="Deal into this many folds; fold 0 is for testing, or --set fold=K."),
     settings: list[str] = SET_OPTION,
+    force: bool = typer.Option(False, "--force", help="Replace an existing file."),
 ) -> None:
     """Write the patient split that a benchmark with these settings uses."""
     from lungzoo.cli.searching import search_progress
     from lungzoo.data.splits.split import PARTS, split_dataset
     from lungzoo.data.store import PreparedDataset
-    from lungzoo.errors import storage_error
+    from lungzoo.errors import UsageError, storage_error
 
+    if out.exists() and not force:
+        raise UsageError(f"{out} exists already. Choose another name with --out, or replace it with --force.")
     given = {"val_fraction": val, "test_fraction": test, "split_seed": seed, "folds": folds}
     dataset = PreparedDataset(folder)
     config = data_config(settings, given, "lungzoo data split")
@@ -41,8 +44,19 @@ def split(
     except OSError as error:
         raise storage_error("write the split", error) from error
     counts = ", ".join(f"{part} {len(getattr(parts, part))}" for part in PARTS)
-    kept = "" if parts.grouping == "patient" else ", near-duplicates kept together"
+    kept = "" if parts.grouping in ("patient", "case") else ", near-duplicates kept together"
     typer.echo(f"Wrote {out}: patients {counts} ({parts.scheme}{kept}).")
+    if not dataset.patients_known:
+        typer.echo(f"Note: '{dataset.name}' names no patients: {_instead(parts.grouping)}")
+
+
+def _instead(grouping: str) -> str:
+    if grouping == "case":
+        return "each image counts as one and goes its own way, so slices of one person may be in two parts."
+    return (
+        "each image counts as one, and those that near-duplicate slices link are in one part. Other slices of one "
+        "person may still be in two; --set groups=case keeps nothing together."
+    )
 
 
 def data_config(settings: list[str], given: Mapping[str, Any], where: str) -> DataConfig:

@@ -108,6 +108,26 @@ def recipes(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
 
 
 @app.command()
+def metrics(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
+    """Metrics of a case; any that a slice has can lead a suite's table."""
+    from lungzoo.metrics.contract import METRICS
+
+    rows = [
+        {
+            "name": name,
+            "title": metric.title,
+            "unit": metric.unit,
+            "better": metric.better,
+            "over": metric.over,
+            "dimensions": list(metric.dimensions),
+            "description": metric.description,
+        }
+        for name, metric in METRICS.items()
+    ]
+    _print(rows, pattern, as_json, hidden=("title",))
+
+
+@app.command()
 def readers(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
     """Dataset formats that `lungzoo data import` reads."""
     from lungzoo.data.readers import READERS

@@ -27,7 +27,8 @@ def search_progress() -> Iterator[Callable[[int, int], None]]:
 def search_ahead(dataset: PreparedDataset, experiments: Iterable[ExperimentConfig]) -> None:
     """Search now, where a split will need it, rather than silently while the first run is checked."""
     from lungzoo.data.splits.groups import near_pairs
+    from lungzoo.data.splits.split import needs_near
 
-    if any(experiment.data.groups == "near" for experiment in experiments):
+    if any(needs_near(dataset, experiment.data) for experiment in experiments):
         with search_progress() as progress:
             near_pairs(dataset, progress)

@@ -14,7 +14,18 @@ def summary_lines(facts: dict[str, Any]) -> list[str]:
         *_table("Label", ("slices", "patients"), facts["labels"]),
         *(line for unit, sizes in facts["lesion_diameter"].items() for line in _sizes(unit, sizes)),
         *_readers(**facts["readers"]),
+        *(
+            line
+            for name, counts in facts["columns"].items()
+            for line in _table(name, ("slices",), {value: {"slices": count} for value, count in counts.items()})
+        ),
+        *(["", *(f"Note: {note}" for note in facts["notes"])] if facts["notes"] else []),
     ]
+
+
+def count(number: int, what: str) -> str:
+    """Return "1 patient", "2 patients"."""
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _facts(facts: dict[str, Any]) -> list[str]:
@@ -24,8 +35,8 @@ def _facts(facts: dict[str, Any]) -> list[str]:
         "Title": facts["title"],
         "Licence": facts["licence"],
         "Reader": facts["reader"],
-        "Images": f"{slices} slices of {height} × {width} px, units {facts['units']}",
-        "From": f"{facts['patients']} patients, {facts['volumes']} volumes",
+        "Images": f"{count(slices, 'slice')} of {height} × {width} px, units {facts['units']}",
+        "From": f"{_patients(facts)}, {count(facts['volumes'], 'volume')}",
         "Slices": (
             f"{facts['slices_with_lesion']} with a lesion, {facts['slices_disputed']} disputed, "
             f"{facts['slices_empty']} empty"
@@ -38,21 +49,28 @@ def _facts(facts: dict[str, Any]) -> list[str]:
     return [f"{key:<13}  {value or '–'}" for key, value in about.items()]
 
 
+def _patients(facts: dict[str, Any]) -> str:
+    if facts["patients_known"]:
+        return count(facts["patients"], "patient")
+    images = count(facts["patients"], "image")
+    return f"no named patients: each of {images} counts as one, and splits keep near-duplicates together"
+
+
 def _volume(sizes: dict[str, Any]) -> dict[str, str]:
     """Lesion volume, where grids are known."""
     if not sizes:
         return {}
-    percentiles, count = sizes["percentiles_cm3"], sizes["volumes"]
-    if count == 1:
+    percentiles, volumes = sizes["percentiles_cm3"], sizes["volumes"]
+    if volumes == 1:
         return {"Lesion volume": f"{percentiles['50']:g} cm³"}
     spread = f"median {percentiles['50']:g} cm³, range {percentiles['0']:g} to {percentiles['100']:g}"
-    return {"Lesion volume": f"{spread}, in {count} volumes"}
+    return {"Lesion volume": f"{spread}, in {volumes} volumes"}
 
 
 def _spacing(spacing: dict[str, Any]) -> str:
     axes = [f"{axis} {_range(*spacing[f'{axis}_mm'])} mm" for axis in "zyx" if spacing[f"{axis}_mm"]]
     if spacing["slices_unknown"]:
-        axes.append(f"unknown for {spacing['slices_unknown']} slices")
+        axes.append(f"unknown for {count(spacing['slices_unknown'], 'slice')}")
     return ", ".join(axes)
 
 
@@ -70,20 +88,20 @@ def _sizes(unit: str, sizes: dict[str, Any]) -> list[str]:
     percentiles, histogram = sizes["percentiles"], sizes["histogram"]
     lines = [
         "",
-        f"Lesion diameter in {unit}, {sizes['slices']} slices: median {percentiles['50']:g}, "
+        f"Lesion diameter in {unit}, {count(sizes['slices'], 'slice')}: median {percentiles['50']:g}, "
         f"range {percentiles['0']:g} to {percentiles['100']:g}",
     ]
     most = max(*histogram.values(), 1)
     names = max(map(len, histogram))
-    for name, count in histogram.items():
-        bar = "█" * -(-BAR_WIDTH * count // most)  # rounded up, so that a single slice shows
-        lines.append(f"{name:>{names}}  {count:>8}  {bar}".rstrip())
+    for name, slices in histogram.items():
+        bar = "█" * -(-BAR_WIDTH * slices // most)  # rounded up, so that a single slice shows
+        lines.append(f"{name:>{names}}  {slices:>8}  {bar}".rstrip())
     return lines
 
 
 def _readers(slices_by_reader: dict[str, int], slices_by_number: dict[str, int]) -> list[str]:
-    lines = _table("Reader", ("slices",), {name: {"slices": count} for name, count in slices_by_reader.items()})
+    lines = _table("Reader", ("slices",), {name: {"slices": slices} for name, slices in slices_by_reader.items()})
     if len(slices_by_reader) > 1:
-        by_number = ", ".join(f"{number}: {count}" for number, count in slices_by_number.items())
+        by_number = ", ".join(f"{number}: {slices}" for number, slices in slices_by_number.items())
         lines.append(f"Slices by number of readers  {by_number}")
     return lines

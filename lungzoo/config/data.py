@@ -38,8 +38,9 @@ class DataConfig(Frozen):
     pairs of HU. `model.in_channels` must be their number."""
     normalise: Literal["window", "zscore"] = "window"
     """Whether 0 and 1 are the window's ends, or three standard deviations of the training split around its mean."""
-    preprocess: tuple[Literal["lung_crop", "clahe"], ...] = ()
-    """Steps before the window: "lung_crop" (the lungs of a whole slice fill the image), "clahe" (local contrast)."""
+    preprocess: tuple[Literal["lung_mask", "lung_crop", "clahe"], ...] = ()
+    """Steps before the window: "lung_mask" (air outside the lung fields), "lung_crop" (the lungs of a whole slice fill
+    the image), "clahe" (local contrast)."""
     spacing_mm: float | None = Field(None, gt=0)
     """Resample every slice to this distance between pixels; None leaves it as it is."""
     size_px: int | None = Field(None, ge=16)
@@ -71,8 +72,9 @@ class DataConfig(Frozen):
     """Deal the patients outside the test split into this many folds, one of which is for validation."""
     inner_fold: int = Field(0, ge=0)
     """Which inner fold is the validation split, from 0."""
-    groups: Literal["patient", "near"] = "patient"
-    """What stays together: a patient's slices, or those of all patients that near-duplicates link."""
+    groups: Literal["patient", "near", "case"] = "patient"
+    """What stays together: a patient's slices ("patient"), or those of all patients that near-duplicates link ("near").
+    Where the source names no patients, "patient" means "near", and "case" lets each image go its own way."""
     stratify: Literal["slices", "lesion"] = "slices"
     """What parts resemble each other in, beside the label: slices per patient, or size of the largest lesion."""
 

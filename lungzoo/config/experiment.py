@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -79,8 +79,8 @@ class SuiteConfig(Frozen):
     """The built-in dataset of the suite; without it `--data` is required."""
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field((0,), min_length=1)
     """Training seeds; each arm runs once per seed."""
-    primary_metric: Literal["dice", "iou"] = "dice"
-    """The metric that orders the table."""
+    primary_metric: str = "dice"
+    """The metric that the table leads with and arms are compared by; see `lungzoo list metrics`."""
     data: DataConfig = DataConfig()
     """Cases, splits and intensity window."""
     augment: AugmentConfig = AugmentConfig()

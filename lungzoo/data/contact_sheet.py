@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _TILE_INCHES, _CAPTION_INCHES, _HEADER_INCHES, _MARGIN_INCHES = 1.75, 0.34, 0.62, 0.12
 _DPI = 160
+_LEAST_COLUMNS = 3  # the header needs as much room
 _PAGE, _TEXT, _FAINT = "#14161a", "#f2f2f2", "#9aa0a8"
 # Okabe and Ito's colours tell apart for colour-blind readers; repeated past the sixth.
 _READERS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#0072b2")
@@ -33,15 +34,19 @@ def contact_sheet(dataset: PreparedDataset, path: Path | str, rows: int = 4, col
     Args:
         dataset: opened dataset; only the chosen slices' images are read.
         path: PNG file to write.
-        rows: tiles down.
-        columns: tiles across.
+        rows: tiles down, at most; fewer where there are fewer slices.
+        columns: tiles across, at most.
 
     Raises:
         StorageError: the file cannot be written.
     """
     area_px = lesion_areas_px(dataset)
     chosen = choose_spread(area_px, dataset.cases["patient"].to_numpy(), rows * columns)
-    figure = _figure(dataset, rows, columns, f"{len(dataset):,} slices", _legend(dataset))
+    columns = max(min(columns, len(chosen)), min(columns, _LEAST_COLUMNS))
+    rows = -(-len(chosen) // columns)
+    figure = _figure(
+        dataset, rows, columns, f"{len(dataset):,} slice{'' if len(dataset) == 1 else 's'}", _legend(dataset)
+    )
     for place, row in enumerate(chosen):
         _draw_tile(_tile_axes(figure, rows, columns, place), dataset, int(row), int(area_px[row]))
     _save(figure, path)
@@ -131,7 +136,8 @@ def _figure(dataset: PreparedDataset, rows: int, columns: int, about: str, legen
     top, left = 1 - 0.16 / height, _MARGIN_INCHES / width
     figure.text(left, top, dataset.name, color=_TEXT, size=11, weight="bold", va="top")
     patients = dataset.cases["patient"].nunique()
-    about = f"{dataset.info.get('title', '')} · {about} · {patients:,} patients"
+    who = f"{patients:,} patient{'' if patients == 1 else 's'}" if dataset.patients_known else "patients not named"
+    about = f"{dataset.info.get('title', '')} · {about} · {who}"
     figure.text(left, 1 - 0.38 / height, about, color=_FAINT, size=7.5, va="top")
     x = 1 - left
     for name, color in reversed(legend):

@@ -87,6 +87,11 @@ class PreparedDataset:
         """Names of the readers who drew, one per mask bit."""
         return tuple(self.info["mask_bits"])
 
+    @property
+    def patients_known(self) -> bool:
+        """False where the source names no patients, so that each image counts as one."""
+        return self.info.get("patients_known", True) is not False
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -191,9 +196,12 @@ def _is_complete(info: dict[str, Any]) -> bool:
 def fingerprint_of(info: dict[str, Any]) -> str:
     """Return the identity of a dataset's content, 64 hex digits.
 
-    The bytes of a parquet file change with the library's version, so its content as CSV stands for it.
+    The bytes of a parquet file change with the library's version, so its content as CSV stands for it. That patients
+    are unknown enters, because the dataset is split by something else then.
     """
     identity = {key: info[key] for key in ("format_version", "units", "shape", "mask_bits")}
+    if info.get("patients_known") is False:
+        identity["patients_known"] = False
     identity["sha256"] = {**info["sha256"], **info["content_sha256"]}
     return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

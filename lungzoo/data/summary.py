@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lungzoo.data.store import PreparedDataset
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MIN_READERS = 2
 # Edges of Lung-RADS and of common size tables; the last bin is open.
@@ -16,6 +19,8 @@ BINS = {"mm": (0, 4, 6, 8, 10, 15, 20, 30), "px": (0, 4, 8, 12, 16, 24, 32, 64)}
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 UNLABELLED = "unlabelled"
 _CHUNK_BYTES = 16 * 2**20
+# Columns of some readers whose values are worth counting.
+_COUNTED = ("published_split", "lung_mask")
 
 
 def summarise(dataset: PreparedDataset) -> dict[str, Any]:
@@ -28,7 +33,8 @@ def summarise(dataset: PreparedDataset) -> dict[str, Any]:
         JSON-able values. `lesion_volume` is that of whole volumes, and empty where no grid is known;
         `slices_with_lesion`, `slices_disputed` (drawn by too few readers) and
         `slices_empty` add up to `slices`. Lesions are measured in mm where the spacing is known and in
-        pixels where not: `lesion_diameter` has an entry for each unit in use.
+        pixels where not: `lesion_diameter` has an entry for each unit in use. `columns` counts slices by the values of
+        columns that only some readers make, and `notes` is what the import noted.
     """
     cases = dataset.cases
     area_px, drawn = _areas_px(dataset)
@@ -38,6 +44,7 @@ def summarise(dataset: PreparedDataset) -> dict[str, Any]:
         "units": dataset.units,
         "shape": list(dataset.images.shape),
         "patients": int(cases["patient"].nunique()),
+        "patients_known": dataset.patients_known,
         "volumes": int(cases["volume"].nunique()),
         "slices": len(dataset),
         "slices_with_lesion": int((area_px > 0).sum()),
@@ -48,6 +55,8 @@ def summarise(dataset: PreparedDataset) -> dict[str, Any]:
         "lesion_diameter": _lesion_diameters(dataset, area_px),
         "lesion_volume": _lesion_volumes(dataset, area_px),
         "readers": _readers(dataset),
+        "columns": {name: _counts(cases[name]) for name in _COUNTED if name in cases},
+        "notes": [str(note) for note in dataset.info.get("notes", [])],
         "fingerprint": dataset.fingerprint,
     }
 
@@ -116,6 +125,10 @@ def _lesion_volumes(dataset: PreparedDataset, area_px: np.ndarray) -> dict[str, 
         "volumes": len(found),
         "percentiles_cm3": {str(p): round(float(v), 3) for p, v in zip(PERCENTILES, percentiles, strict=True)},
     }
+
+
+def _counts(column: pd.Series) -> dict[str, int]:
+    return {str(value) or "–": int(count) for value, count in column.value_counts().sort_index().items()}
 
 
 def _diameter(area: np.ndarray) -> np.ndarray:

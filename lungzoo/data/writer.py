@@ -93,7 +93,8 @@ class StoreWriter:
         """Write the case table and `dataset.json`, check them, and give the folder its name.
 
         Args:
-            source: reader, title, licence, citation, window, mask_bits, as they go into `dataset.json`.
+            source: reader, title, licence, citation, window, mask_bits, as they go into `dataset.json`; and
+                `patients_known` False where the source names no patients.
 
         Raises:
             DatasetError: nothing was added, or a case name occurs twice.
@@ -163,6 +164,15 @@ class StoreWriter:
         (self._partial / "dataset.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
 
 
+def check_destination(dest: Path | str, source: Path) -> None:
+    """Raise DatasetError where a dataset cannot be made at `dest`: it exists, or lies within a source folder."""
+    dest = Path(dest)
+    if dest.exists():
+        raise DatasetError(f"{dest} exists already. Choose another name, or delete it first.")
+    if source.is_dir() and dest.resolve().is_relative_to(source.resolve()):
+        raise DatasetError(f"{dest} lies within the source {source}, which is only read. Choose a folder outside it.")
+
+
 def import_dataset(
     reader: Reader,
     reader_name: str,
@@ -184,7 +194,8 @@ def import_dataset(
 
     Raises:
         ImportRefused: files of the source are faulty; all are named and `dest` was not made.
-        StorageError: `dest` exists or cannot be written.
+        DatasetError: `dest` exists.
+        StorageError: `dest` cannot be written.
         BusyError: another process is writing `dest`.
     """
     with StoreWriter(dest, reader.units) as writer:
@@ -206,6 +217,7 @@ def import_dataset(
                 "citation": reader.citation,
                 "window": reader.window,
                 "mask_bits": list(reader.mask_bits),
+                **({} if reader.patients_known else {"patients_known": False}),
                 "settings": reader.settings,
                 "notes": reader.notes,
                 "skipped_faults": faults,

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lungzoo.checks import check_experiment
+from lungzoo.checks import check_experiment, leakage_warning
 from lungzoo.config import ExperimentConfig, SuiteConfig
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import TrackingError, storage_error
@@ -15,8 +15,8 @@ from lungzoo.events import Event, Note, Observer, RunEnded, SuiteStarted
 from lungzoo.experiment import ended_event, record_failure
 from lungzoo.suites.executors import Executor, Job
 from lungzoo.suites.grid import expand, plan_suite
-from lungzoo.suites.report.markdown import to_markdown
 from lungzoo.suites.report.report import Report, build_report
+from lungzoo.suites.report.summary import summarise_suite
 from lungzoo.tracking.workspace import Workspace, exclusive
 
 if TYPE_CHECKING:
@@ -74,12 +74,14 @@ def run_suite(
                     fresh=fresh,
                     allow_leakage=allow_leakage,
                 )
-            report = build_report(plan, tracker)
+            leaks = {leakage_warning(each, dataset, tracker) for each in experiments} if allow_leakage else set[str]()
+            report = build_report(plan, tracker, warnings=sorted(leaks - {""}))
         except BaseException:
             with suppress(TrackingError):  # the first error is the one to tell
-                tracker.close_suite(suite_id, "interrupted", "")
+                tracker.close_suite(suite_id, "interrupted", None)
             raise
-        tracker.close_suite(suite_id, "finished", to_markdown(report.table))
+        if note := tracker.close_suite(suite_id, "finished", summarise_suite(report)):
+            observe(Note(note))
     return report
 
 

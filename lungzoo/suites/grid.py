@@ -6,6 +6,8 @@ from lungzoo.config import ArmsConfig, ExperimentConfig, SuiteConfig, TransferCo
 from lungzoo.content import find_content
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError
+from lungzoo.evaluation.score import slice_metrics
+from lungzoo.metrics.contract import METRICS
 from lungzoo.schema import parse, read_toml
 from lungzoo.tracking.describe import describe_dataset
 from lungzoo.tracking.record import PlannedRun, SuitePlan
@@ -18,7 +20,13 @@ def load_suite(name: str) -> SuiteConfig:
         UnknownNameError, UsageError, ConfigError: no such suite, or one that does not fit the schema.
     """
     path = find_content("suites", name)
-    return parse(SuiteConfig, read_toml(path), f"Suite {path.name}")
+    suite = parse(SuiteConfig, read_toml(path), f"Suite {path.name}")
+    if METRICS.get(suite.primary_metric) not in slice_metrics():
+        raise ConfigError(
+            f"Suite '{suite.name}': primary_metric '{suite.primary_metric}' is of volumes, and suites score slices. "
+            "See: lungzoo list metrics"
+        )
+    return suite
 
 
 def expand(suite: SuiteConfig) -> list[ExperimentConfig]:

@@ -35,6 +35,7 @@ class RunRecord:
         cost: params, trainable_params, gmacs of one slice, weights_mb, train_seconds, seconds_per_epoch,
             peak_memory_mb, inference_ms of one slice; NaN where one could not be measured.
         environment: versions, machine, git commit, digest of the encoder's initial weights.
+        parts: names of the "encoder" and the "decoder" that were trained; {} in records of older versions.
         started: UTC time, ISO 8601.
     """
 
@@ -54,6 +55,7 @@ class RunRecord:
     validation: dict[str, float] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
     started: str = ""
 
     @property

@@ -1,4 +1,8 @@
-"""How a record and a plan read in a tracking store: tags to filter by, parameters, figures."""
+"""How a record and a plan read in a tracking store: tags to filter by, parameters, figures.
+
+MLflow's page of charts has a section for what stands before the slash of a metric's name, and a chart for each metric.
+So there are few: every figure, with its interval, is in the table `metrics.json` and in `record.json`.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +12,64 @@ from typing import Any
 
 from lungzoo.tracking.record import RunRecord, SuitePlan
 
+KIND = "lungzoo.kind"
+"""Tag that tells runs ("run") from the means of an arm ("arm") and from the suite ("suite")."""
+
+# Seldom read, or told by another: no charts of their own.
+_NO_CHART = ("absolute_area_error_mm2", "absolute_volume_error_mm3", "area_error", "assd_mm", "hd_mm", "specificity")
+_USAGE = ("params", "trainable_params", "gmacs", "inference_ms", "train_seconds", "peak_memory_mb")
+
 
 def filter_tags(record: RunRecord) -> dict[str, str]:
     """Return the tags by which people filter runs."""
-    config = record.config
     return {
-        "arm": record.arm,
-        "model": config["model"]["name"],
-        "recipe": config["transfer"]["recipe"],
-        "weights": config["transfer"]["weights"] or "none",
+        **arm_tags(record),
         "seed": str(record.seed),
         "fold": "none" if record.fold is None else str(record.fold),
-        "dataset": record.dataset["name"],
-        "phase": "benchmark",
         "mlflow.source.git.commit": record.environment.get("git_commit", ""),
     }
 
 
-def final_metrics(record: RunRecord) -> dict[str, float]:
-    """Return the figures of a run that is over, by name."""
-    values = {f"test_{name}": interval["mean"] for name, interval in record.metrics.items()}
-    values |= {f"test_{name}_ci_low": interval["low"] for name, interval in record.metrics.items()}
-    values |= {f"test_{name}_ci_high": interval["high"] for name, interval in record.metrics.items()}
-    values |= {f"test_{group}_n": float(count) for group, count in record.counts.items()}
-    return values | {f"selected_{name}": value for name, value in record.validation.items()} | record.cost
+def arm_tags(record: RunRecord) -> dict[str, str]:
+    """Return those that all runs of an arm share."""
+    transfer = record.config["transfer"]
+    return {
+        "arm": record.arm,
+        "model": record.config["model"]["name"],
+        **record.parts,
+        "recipe": transfer["recipe"],
+        "weights": transfer["weights"] or "none",
+        "dataset": record.dataset["name"],
+        "phase": "transfer" if transfer["weights"] else "baseline",
+    }
+
+
+def epoch_metrics(row: dict[str, float]) -> dict[str, float]:
+    """Return one epoch's metrics by their names in the store: "val_dice" is "val/dice", "loss" is "train/loss"."""
+    return {
+        f"val/{name.removeprefix('val_')}" if name.startswith("val_") else f"train/{name}": value
+        for name, value in row.items()
+    }
+
+
+def final_metrics(record: RunRecord, with_interval: tuple[str, ...] = ("dice",)) -> dict[str, float]:
+    """Return the figures of a run that is over, by name.
+
+    Args:
+        record: of the run.
+        with_interval: metrics whose interval gets charts, too.
+    """
+    values: dict[str, float] = {}
+    for name, found in record.metrics.items():
+        if name not in _NO_CHART:
+            values[f"test/{name}"] = found["mean"]
+        if name in with_interval:
+            values |= {f"test/{name}_ci_low": found["low"], f"test/{name}_ci_high": found["high"]}
+    if "lesion" in record.counts:
+        values["test/lesion_cases"] = float(record.counts["lesion"])
+    chosen = {"val_dice": "val/best_dice", "epoch": "val/best_epoch"}
+    values |= {shown: record.validation[name] for name, shown in chosen.items() if name in record.validation}
+    return values | {f"usage/{name}": record.cost[name] for name in _USAGE if name in record.cost}
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

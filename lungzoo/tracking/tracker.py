@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lungzoo.tracking.record import RunRecord, SuitePlan
+from lungzoo.tracking.summary import SuiteSummary
 from lungzoo.weights.manifest import WeightsManifest
 
 
@@ -15,8 +16,12 @@ class Tracker(Protocol):
     def open_suite(self, plan: SuitePlan, fresh: bool) -> str:
         """Start the parent run of a suite run, or go on with the one of the same plan; returns its id."""
 
-    def close_suite(self, suite_id: str, status: str, table_markdown: str) -> None:
-        """End the parent run: "finished" or "interrupted"."""
+    def close_suite(self, suite_id: str, status: str, summary: SuiteSummary | None) -> str:
+        """End the parent run, "finished" or "interrupted", with what the suite found.
+
+        Returns:
+            What became of the weights that the suite recommends, in a sentence; "" where it recommends none.
+        """
 
     def last_plan(self) -> SuitePlan | None:
         """Return the plan of the newest run of the suite."""
@@ -41,6 +46,12 @@ class Tracker(Protocol):
 
     def find_run(self, run: str) -> str:
         """Return the whole id of the one run whose id is or begins with `run`; raises UsageError."""
+
+    def run_record(self, run_id: str) -> RunRecord:
+        """Return the record of a run, of whichever suite; raises UsageError where it has none."""
+
+    def of_run(self, run_id: str) -> Tracker:
+        """Return the store as if it held this one run, of whichever suite: `find` and `artifacts` know no other."""
 
     def weights_manifest(self, run_id: str) -> WeightsManifest:
         """Return what is known of the weights of a run; raises UsageError where it has none."""

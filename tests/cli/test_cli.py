@@ -46,7 +46,7 @@ def test_version_is_the_packages():
     assert lungzoo("--version").stdout.strip() == f"lungzoo {version('lungzoo')}"
 
 
-@pytest.mark.parametrize("kind", ["models", "encoders", "decoders", "losses", "recipes", "readers", "suites"])
+@pytest.mark.parametrize("kind", ["models", "encoders", "decoders", "losses", "metrics", "recipes", "readers", "suites"])
 def test_every_listing_has_json(kind):
     rows = json.loads(lungzoo("list", kind, "--json").stdout)
     assert rows
@@ -132,6 +132,7 @@ def test_phantom_prints_one_line(tmp_path):
 def test_a_file_that_cannot_be_written(arguments, message, data, tmp_path):
     done = lungzoo("data", *(argument.format(data=data, tmp=tmp_path) for argument in arguments))
     assert done.stderr.startswith("Error: " + message.format(tmp=tmp_path))
+    assert ("Fingerprint" in done.stdout) == (arguments[0] == "show")
     assert len(done.stderr.splitlines()) == 1
     assert done.returncode == 1
 
@@ -156,6 +157,107 @@ def test_split_writes_json(data, tmp_path):
     done = lungzoo("data", "split", str(data), "--out", "split.json", "--val", "0.2", "--test", "0.3", cwd=tmp_path)
     assert "patients train 6, val 2, test 4" in done.stdout
     assert len(json.loads((tmp_path / "split.json").read_text())["test"]) == 4
+
+
+def test_a_split_is_not_replaced_unless_forced(data, tmp_path):
+    (tmp_path / "split.json").write_text("mine")
+    arguments = ("data", "split", str(data), "--out", "split.json")
+    refused = lungzoo(*arguments, cwd=tmp_path)
+    assert "split.json exists already. Choose another name with --out, or replace it with --force." in refused.stderr
+    assert (refused.returncode, (tmp_path / "split.json").read_text()) == (2, "mine")
+    assert lungzoo(*arguments, "--force", cwd=tmp_path).returncode == 0
+    assert json.loads((tmp_path / "split.json").read_text())["test"]
+
+
+def test_defaults_are_shown_in_the_help():
+    assert "[default: 0.15]" in lungzoo("data", "split", "--help").stdout
+    assert "[default: NAME-sheet.png]" in lungzoo("data", "show", "--help").stdout
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Three single slices in `source`, one of them without its mask."""
+    import numpy as np
+
+    for name in ("images/a", "masks/a", "images/b", "masks/b", "images/c"):
+        path = tmp_path / "source" / f"{name}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, np.eye(16, dtype=np.uint8))
+    return ("data", "import", "folder", "source")
+
+
+def test_a_dry_run_refuses_what_the_import_refuses(pictures, tmp_path):
+    arguments = (*pictures, "new", "--set", "patients=file")
+    done = lungzoo(*arguments, "--dry-run", "--faults", "faults.txt", cwd=tmp_path)
+    assert "faulty: 1" in done.stdout
+    assert "source: 1 faulty file(s); nothing was imported.\n  images/c.npy: has no mask" in done.stderr
+    assert (tmp_path / "faults.txt").read_text() == "images/c.npy: has no mask\n"
+    assert done.returncode == lungzoo(*arguments, cwd=tmp_path).returncode == 2
+    skipped = lungzoo(*arguments, "--dry-run", "--skip-faulty", cwd=tmp_path)
+    assert "Would leave out 1 faulty file(s):\n  images/c.npy: has no mask" in skipped.stderr
+    assert skipped.returncode == 0
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("options", [("--dry-run",), ()])
+@pytest.mark.parametrize(
+    ("dest", "message"),
+    [("taken", "taken exists already"), ("source/new", "source/new lies within the source source, which is only read")],
+)
+def test_where_no_dataset_can_be_made(pictures, tmp_path, dest, message, options):
+    (tmp_path / "taken").mkdir()
+    done = lungzoo(*pictures, dest, "--set", "patients=file", "--skip-faulty", *options, cwd=tmp_path)
+    assert message in done.stderr
+    assert done.returncode == 2
+    assert not (tmp_path / "source" / "new").exists()
+
+
+def test_unknown_patients_are_told(pictures, tmp_path):
+    done = lungzoo(*pictures, "new", "--set", "patients=file", "--skip-faulty", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = lungzoo("data", "show", "new", cwd=tmp_path)
+    assert "no named patients: each of 2 images counts as one" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        (["data", "import", "folder", "a", "b"], "Nothing was imported, and what was half written is removed."),
+        (["bench", "run", "quick"], "Run again, without --fresh, to go on from the last checkpoint."),
+        (["data", "show", "a"], "Interrupted."),
+    ],
+)
+def test_ctrl_c_says_what_is_left(arguments, left, monkeypatch, capsys):
+    import lungzoo.cli as cli
+
+    def interrupted():
+        raise SystemExit(130)  # as Typer answers Ctrl-C
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(cli, "_set_defaults", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["lungzoo", *arguments])
+    with pytest.raises(SystemExit) as left_with:
+        cli.main()
+    assert left_with.value.code == 130
+    err = capsys.readouterr().err
+    assert err.startswith("Error: Interrupted.")
+    assert left in err
+
+
+def test_typer_answers_ctrl_c_with_130(tmp_path):
+    code = (
+        "import lungzoo.cli as cli, lungzoo.data.readers as readers, sys\n"
+        "def stop(*_): raise KeyboardInterrupt\n"
+        "readers.READERS.get = stop\n"
+        "sys.argv = ['lungzoo', 'data', 'import', 'folder', 'a', 'b']\n"
+        "cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 130
+    assert done.stderr == (
+        "Error: Interrupted. Nothing was imported, and what was half written is removed. Run again to start over.\n"
+    )
 
 
 def test_report_before_any_run(tmp_path):

@@ -16,7 +16,7 @@ FACTS = {
         }
     },
     "readers": {"slices_by_reader": {"a": 10, "b": 4}, "slices_by_number": {"0": 1, "1": 8, "2": 3}},
-    "fingerprint": "f" * 64, "contact_sheet": "d-sheet.png",
+    "patients_known": True, "columns": {}, "notes": [], "fingerprint": "f" * 64, "contact_sheet": "d-sheet.png",
 }  # fmt: skip
 
 
@@ -62,3 +62,23 @@ def test_lesion_volumes_where_grids_are_known():
     two = {"volumes": 2, "percentiles_cm3": {"0": 1.5, "50": 2.25, "100": 3.0}}
     line = "Lesion volume  median 2.25 cm³, range 1.5 to 3, in 2 volumes"
     assert line in summary_lines({**FACTS, "lesion_volume": two})
+
+
+def test_what_the_import_noted():
+    columns = {"published_split": {"test": 4, "train": 8}}
+    lines = summary_lines({**FACTS, "columns": columns, "notes": ["put right", "left out"]})
+    assert lines[-7:] == [
+        "",
+        "published_split    slices",
+        "test                    4",
+        "train                   8",
+        "",
+        "Note: put right",
+        "Note: left out",
+    ]
+
+
+def test_one_of_each_and_patients_without_names():
+    assert "From           1 patient, 1 volume" in summary_lines({**FACTS, "patients": 1, "volumes": 1})
+    line = "From           no named patients: each of 3 images counts as one, and splits keep near-duplicates together"
+    assert any(found.startswith(line) for found in summary_lines({**FACTS, "patients_known": False}))

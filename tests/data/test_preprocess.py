@@ -332,6 +332,38 @@ def test_a_config_read_back_with_all_defaults_is_no_window_of_8_bit_images(store
     Pipeline(dataset, parse(DataConfig, DataConfig().model_dump(), "test"), 1)
 
 
+# Lungs alone
+
+
+def test_air_outside_the_lungs(chests):
+    """Masks stay, and so does what is within the lung fields."""
+    dataset, config = chests(), DataConfig(preprocess=("lung_mask",))
+    rows = np.arange(len(dataset))
+    image, mask = Source(dataset, config).read(rows, rows)
+    plain, plain_mask = Source(dataset, DataConfig()).read(rows, rows)
+    np.testing.assert_array_equal(mask, plain_mask)
+    volumes = dataset.cases["volume"].to_numpy()
+    for volume in np.unique(volumes):
+        of = volumes == volume
+        lungs = lung_mask(plain[of])
+        assert 0 < lungs.mean() < 0.7
+        np.testing.assert_array_equal(image[of], np.where(lungs, plain[of], -1024))
+
+
+def test_one_slice_at_a_time_has_the_lungs_of_its_volume(chests):
+    dataset, config = chests(), DataConfig(preprocess=("lung_mask",))
+    rows = np.arange(len(dataset))
+    whole, source = Source(dataset, config).read(rows, rows)[0], Source(dataset, config)
+    for row in rows[::-1]:
+        np.testing.assert_array_equal(source.read(np.array([row]), np.array([row]))[0][0], whole[row])
+
+
+def test_a_picture_without_lungs_stays_whole(store, make_slice):
+    dataset = store([make_slice(z, size_px=16) for z in range(2)])
+    image, _ = Source(dataset, DataConfig(preprocess=("lung_mask",))).read(np.arange(2), np.arange(2))
+    np.testing.assert_array_equal(image, dataset.images[:])
+
+
 # Names
 
 

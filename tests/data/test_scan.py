@@ -61,7 +61,13 @@ class TwoScans(ScanReader):
 
 def test_the_grid_is_kept_to_the_end(tmp_path):
     reader = TwoScans(tmp_path, {"slices": "lesion"})
-    assert reader.preview() == {"patients": 2, "volumes": 2, "slices": 12, "slices taken": "lesion", "faulty": 0}
+    assert reader.preview() == {
+        "patients": 2,
+        "volumes": 2,
+        "slices": "at most 12",
+        "slices taken": "lesion; how many, the masks tell",
+        "faulty": 0,
+    }
     steps = []
     skipped = import_dataset(reader, "two", tmp_path / "d", lambda *step: steps.append(step), skip_faulty=True)
     assert skipped == ["P2/ct: slices 3 and 4 are missing"]

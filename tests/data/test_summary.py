@@ -139,6 +139,12 @@ class TestContactSheet:
         assert small[0] < large[0]
         assert small[1] < large[1]
 
+    def test_no_room_for_slices_that_are_not_there(self, store, make_slice, tmp_path):
+        few = store([make_slice(z) for z in range(4)])
+        contact_sheet(few, tmp_path / "few.png", rows=4, columns=6)
+        contact_sheet(few, tmp_path / "same.png", rows=1, columns=4)
+        assert (tmp_path / "few.png").read_bytes() == (tmp_path / "same.png").read_bytes()
+
     def test_is_deterministic(self, phantom, tmp_path):
         for name in ("one.png", "two.png"):
             contact_sheet(phantom, tmp_path / name, rows=1, columns=2)
@@ -158,3 +164,15 @@ class TestContactSheet:
     def test_unwritable_place(self, phantom, tmp_path):
         with pytest.raises(StorageError, match=r"Cannot write the contact sheet .*absent"):
             contact_sheet(phantom, tmp_path / "absent" / "sheet.png", rows=1, columns=1)
+
+
+def test_notes_and_columns_of_some_readers(hand_made_reader, make_slice, tmp_path):
+    splits = ("train", "train", "test", "")
+    reader = hand_made_reader([make_slice(z, extra={"published_split": part}) for z, part in enumerate(splits)])
+    reader.notes.append("put right")
+    reader.patients_known = False
+    import_dataset(reader, "hand-made", tmp_path / "d")
+    facts = summarise(PreparedDataset(tmp_path / "d"))
+    assert facts["columns"] == {"published_split": {"–": 1, "test": 1, "train": 2}}
+    assert facts["notes"] == ["put right"]
+    assert facts["patients_known"] is False

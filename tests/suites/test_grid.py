@@ -2,7 +2,7 @@ import pytest
 
 from lungzoo.config import SuiteConfig
 from lungzoo.content import content_names
-from lungzoo.errors import ConfigError, UnknownNameError, UsageError
+from lungzoo.errors import ConfigError, LungzooError, UnknownNameError, UsageError
 from lungzoo.events import ignore
 from lungzoo.models.starts import check_start
 from lungzoo.schema import parse
@@ -85,3 +85,15 @@ def test_every_fold_has_its_run_unless_one_is_named():
     assert [(e.train.train_seed, e.data.fold) for e in every] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     assert [e.data.fold for e in expand(suite(arms=arms, data={"folds": 3, "fold": 2}))] == [2]
     assert [e.data.fold for e in expand(suite(arms=arms))] == [0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [("dise", "Did you mean 'dice'?.*lungzoo list metrics"), ("absolute_volume_error_mm3", "is of volumes")],
+)
+def test_a_primary_metric_that_slices_do_not_have(tmp_path, metric, message):
+    file = tmp_path / "mine.toml"
+    arms = 'arms = [{models = ["cnn_scratch"], transfers = ["scratch"]}]\n'
+    file.write_text(f'name = "mine"\ntitle = "t"\nprimary_metric = "{metric}"\n{arms}')
+    with pytest.raises(LungzooError, match=message):
+        load_suite(str(file))

@@ -22,15 +22,11 @@ INTERVAL = {"mean": 0.7, "low": 0.6, "high": 0.8, "cases": 10, "patients": 5}
 RECORD = RunRecord(
     fingerprint="a" * 64, arm="cnn_scratch / scratch", seed=0, status="finished", config=CONFIG, dataset=DATASET,
     metrics={"dice": INTERVAL, "false_positive_rate": {**INTERVAL, "low": float("nan")}}, counts={"lesion": 10},
-    validation={"val_dice": 0.75}, cost={"params": 1000},
+    validation={"val_dice": 0.75, "epoch": 2, "epochs": 2}, cost={"params": 1000},
+    parts={"encoder": "cnn", "decoder": "unet"},
 )  # fmt: skip
 HISTORY = [{"loss": 1.0, "val_dice": 0.1}, {"loss": 0.5, "val_dice": 0.75}]
 PLAN = SuitePlan("s", "A suite", "", "dice", DATASET, (PlannedRun("a" * 64, "cnn_scratch / scratch", 0, CONFIG),))
-
-
-@pytest.fixture
-def tracker(tmp_path) -> MlflowTracker:
-    return MlflowTracker("s", f"sqlite:///{tmp_path}/mlflow.db")
 
 
 @pytest.fixture
@@ -68,23 +64,57 @@ def test_what_mlflow_shows(tracker, outbox):
 
     suite_id = tracker.open_suite(PLAN, fresh=False)
     run_id = finish(tracker, outbox, suite_id=suite_id)
-    tracker.close_suite(suite_id, "finished", "| a table |")
     client = MlflowClient(tracker.uri)
     run = client.get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "cnn_scratch / scratch · seed 0"
     assert run.data.params["train.epochs"] == "20"
     assert run.data.params["model.name"] == "cnn_scratch"
-    assert run.data.metrics["test_dice"] == 0.7
-    assert run.data.metrics["test_dice_ci_low"] == 0.6
+    assert run.data.metrics["test/dice"] == 0.7
+    assert run.data.metrics["test/dice_ci_low"] == 0.6
     assert run.data.tags["mlflow.parentRunId"] == suite_id
     assert run.data.tags["arm"] == "cnn_scratch / scratch"
-    assert run.inputs.dataset_inputs[0].dataset.digest == "d" * 32
-    assert [m.step for m in client.get_metric_history(run_id, "loss")] == [1, 2]  # the missing epoch was added
+    assert run.inputs.dataset_inputs[0].dataset.digest == "d" * 12
+    assert [m.step for m in client.get_metric_history(run_id, "train/loss")] == [1, 2]  # the missing epoch was added
+    assert {m.step for m in client.get_metric_history(run_id, "test/dice")} == {0}  # so that MLflow draws a bar
     assert {item.path for item in client.list_artifacts(run_id)} >= {"per_case.csv", "record.json", "weights"}
-    parent = client.get_run(suite_id)
-    assert parent.info.status == "FINISHED"
-    assert parent.data.tags["mlflow.note.content"] == "| a table |"
+
+
+def test_what_a_run_can_be_found_by(tracker, outbox):
+    from mlflow import MlflowClient
+
+    tags = MlflowClient(tracker.uri).get_run(finish(tracker, outbox)).data.tags
+    expected = {
+        "encoder": "cnn", "decoder": "unet", "model": "cnn_scratch", "recipe": "scratch", "weights": "none",
+        "seed": "0", "fold": "none", "phase": "baseline", "dataset": "d",
+    }  # fmt: skip
+    assert {key: tags[key] for key in expected} == expected
+
+
+def test_tables_and_description_of_a_run(tracker, outbox):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracker.uri)
+    run = client.get_run(finish(tracker, outbox))
+    assert json.loads(run.data.tags["mlflow.loggedArtifacts"]) == [
+        {"path": "metrics.json", "type": "table"}, {"path": "per_case.json", "type": "table"}
+    ]  # fmt: skip
+    cases = tracker.artifacts(["a" * 64], "per_case.json")["a" * 64]
+    assert json.loads(cases.read_text()) == {"columns": ["case", "patient", "dice"], "data": [["P1/0", "007", 0.5]]}
+    figures = json.loads(tracker.artifacts(["a" * 64], "metrics.json")["a" * 64].read_text())
+    assert figures["data"] == [["dice", 0.7, 0.6, 0.8, 10, 5], ["false_positive_rate", 0.7, None, 0.8, 10, 5]]
+    assert run.data.tags["mlflow.note.content"].startswith(
+        "Test Dice **0.700** [0.600, 0.800]: 10 slices with a lesion of 5 patient(s). "
+        "Best validation Dice 0.750, epoch 2 of 2."
+    )
+
+
+def test_a_run_that_failed_says_why(tracker, outbox):
+    from mlflow import MlflowClient
+
+    run = MlflowClient(tracker.uri).get_run(finish(tracker, outbox, replace(RECORD, status="failed", reason="no luck")))
+    assert run.info.status == "FAILED"
+    assert run.data.tags["mlflow.note.content"].startswith("**failed**: no luck")
 
 
 def test_the_newest_record_counts(tracker, outbox):

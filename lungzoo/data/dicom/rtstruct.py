@@ -22,6 +22,7 @@ _MAX_POINTS = 1_000_000
 _MAX_CROSSINGS = 20_000_000
 _OFF_PLANE = 0.1
 _OFF_PLANE_MM = 0.05
+_BEYOND_EDGE_PX = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,7 @@ def read_contours(dataset: Dataset, pattern: str) -> tuple[list[Contour], list[s
     Raises:
         DatasetError: no region has such a name, those that do have no contour, or one is damaged.
     """
-    names = _roi_names(dataset)
-    chosen = {key: name for key, name in names.items() if fnmatch.fnmatch(name.lower(), pattern.lower())}
-    if not chosen:
-        known = ", ".join(sorted(names.values())) or "none"
-        raise DatasetError(f"has no region '{pattern}'. It has: {known}. Choose with: --set roi=NAME")
+    chosen = choose_regions(dataset, pattern)
     contours: list[Contour] = []
     notes: list[str] = []
     for roi in items(dataset, "ROIContourSequence"):
@@ -74,13 +71,24 @@ def read_contours(dataset: Dataset, pattern: str) -> tuple[list[Contour], list[s
     return contours, notes
 
 
+def choose_regions(dataset: Dataset, pattern: str) -> dict[int, str]:
+    """Return the names of the regions that match, by number; raises DatasetError where none does."""
+    names = _roi_names(dataset)
+    chosen = {key: name for key, name in names.items() if fnmatch.fnmatch(name.lower(), pattern.lower())}
+    if not chosen:
+        known = ", ".join(sorted(names.values())) or "none"
+        raise DatasetError(f"has no region '{pattern}'. It has: {known}. Choose with: --set roi=NAME")
+    return chosen
+
+
 def contours_to_mask(contours: list[Contour], series: Series) -> np.ndarray:
     """Return (Z, Y, X) bool on the grid of `series`.
 
     Regions are united; the contours of one region and slice follow the even-odd rule.
 
     Raises:
-        DatasetError: a contour does not lie in the plane of a slice, or not within the volume.
+        DatasetError: a contour does not lie in the plane of a slice, or not within the volume, or a region fills no
+            pixel.
     """
     depth, rows, columns = series.image.shape
     mask = np.zeros((depth, rows, columns), bool)
@@ -88,12 +96,19 @@ def contours_to_mask(contours: list[Contour], series: Series) -> np.ndarray:
     for contour in contours:
         index = series.geometry.to_index(contour.points_mm)
         z = _plane_of(contour, index, series)
+        _check_within(contour, index, series)
         by_plane.setdefault((contour.roi_number, z), []).append(index[:, :0:-1])
     crossings = sum(crossing_count(polygon, rows) for polygons in by_plane.values() for polygon in polygons)
     if crossings > _MAX_CROSSINGS:
         raise DatasetError(f"its contours cross {crossings:,} rows of pixels, more than the {_MAX_CROSSINGS:,} allowed")
-    for (_, z), polygons in by_plane.items():
-        mask[z] |= fill(polygons, (rows, columns))
+    filled = set()
+    for (region, z), polygons in by_plane.items():
+        pixels = fill(polygons, (rows, columns))
+        mask[z] |= pixels
+        if pixels.any():
+            filled.add(region)
+    if hollow := sorted({contour.roi for contour in contours if contour.roi_number not in filled}):
+        raise DatasetError(f"the region {', '.join(hollow)} fills no pixel: its contours enclose no pixel's centre")
     return mask
 
 
@@ -149,3 +164,14 @@ def _plane_of(contour: Contour, index_zyx: np.ndarray, series: Series) -> int:
             f"{place}: lies {off_mm:.2f} mm off the plane of the nearest slice; slices are {spacing:g} mm apart"
         )
     return z
+
+
+def _check_within(contour: Contour, index_zyx: np.ndarray, series: Series) -> None:
+    """Refuse a contour beyond the picture: filling it would leave out what lies there without a word."""
+    for axis, what in ((1, "rows"), (2, "columns")):
+        low, high, count = index_zyx[:, axis].min(), index_zyx[:, axis].max(), series.image.shape[axis]
+        if -0.5 - low > _BEYOND_EDGE_PX or high - (count - 0.5) > _BEYOND_EDGE_PX:
+            raise DatasetError(
+                f"{contour.roi}, contour {contour.number}: lies outside the picture, from {low:.1f} to {high:.1f} of "
+                f"{count} {what}. Was it drawn on another series?"
+            )

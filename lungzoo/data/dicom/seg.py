@@ -41,7 +41,7 @@ def seg_to_mask(dataset: Dataset, series: Series, pattern: str = "") -> np.ndarr
         pattern: label of the segment, with `*` and `?`; "" takes the only one.
 
     Raises:
-        DatasetError: no such segment, or a frame does not fit the CT's grid.
+        DatasetError: no such segment, one without a pixel, or a frame does not fit the CT's grid.
     """
     kind = text(dataset, "SegmentationType")
     if kind not in _KINDS:
@@ -59,6 +59,8 @@ def seg_to_mask(dataset: Dataset, series: Series, pattern: str = "") -> np.ndarr
         drawn = _drawn(frame, kind, chosen, maximum, holders)
         if drawn is not None and drawn.any():
             _place(mask, drawn, holders, series, number)
+    if not mask.any():
+        raise DatasetError(f"the segment {_labels_of(dataset, chosen)} has no pixel: its frames are empty")
     return mask
 
 
@@ -79,6 +81,12 @@ def choose_segments(dataset: Dataset, pattern: str) -> set[int]:
     if not chosen:
         raise DatasetError(f"has no segment '{pattern}'. It has: {known}")
     return chosen
+
+
+def _labels_of(dataset: Dataset, chosen: set[int]) -> str:
+    segments = items(dataset, "SegmentSequence")
+    labels = [text(item, "SegmentLabel") for item in segments if integer(item, "SegmentNumber", 0, 65_535) in chosen]
+    return ", ".join(label or "(no label)" for label in labels[:_SHOWN])
 
 
 def _drawn(frame: np.ndarray, kind: str, chosen: set[int], maximum: int, holders: list[Dataset]) -> np.ndarray | None:

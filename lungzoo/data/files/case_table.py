@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lungzoo.data.store import COLUMNS
-from lungzoo.errors import DatasetError
+from lungzoo.errors import DatasetError, did_you_mean
 
 NAME = "cases.csv"
 _SPACING = ("spacing_z_mm", "spacing_y_mm", "spacing_x_mm")
@@ -82,7 +82,9 @@ def _rows(data: bytes) -> list[dict[str, str]]:
     except (csv.Error, ValueError) as error:
         raise DatasetError(f"{NAME}: is not a CSV table in UTF-8: {error}") from None
     if "image" not in names:
-        raise DatasetError(f"{NAME}: has no column image. Received: {', '.join(names) or 'nothing'}")
+        raise DatasetError(
+            f"{NAME}: has no column image.{did_you_mean('image', names)} Received: {', '.join(names) or 'nothing'}"
+        )
     twice = sorted({name for name in names if names.count(name) > 1 or not name})
     taken = sorted(name for name in names if name in COLUMNS and name not in _OWN)
     if twice or taken:

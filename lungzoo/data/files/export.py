@@ -44,12 +44,17 @@ def export_volume(
         The path.
 
     Raises:
-        UsageError: no such volume or kind of file, or the file exists.
+        UsageError: no such volume or kind of file, more readers than there are, or the file exists.
         DatasetError: the grid of the volume is not known, or its image lacks slices.
         StorageError: the file cannot be written.
     """
     path = Path(path)
     write = _writer(path)
+    if what == "mask" and min_readers > (readers := len(dataset.mask_bits)):
+        raise UsageError(
+            f"'{dataset.name}' has {readers} reader(s) who drew, {', '.join(dataset.mask_bits)}, so no voxel has "
+            f"more. Received: min_readers = {min_readers}. Allowed: 1 to {readers}."
+        )
     info, rows, z = _find(dataset, volume)
     if what == "image":
         _check_complete(info, z)

@@ -32,6 +32,8 @@ def open_hdf5(path: Path) -> h5py.File:
     """Open a file for reading; raises DatasetError where it is none."""
     import h5py
 
+    if path.is_dir():
+        raise DatasetError(f"{path} is a folder. Give one HDF5 file; images in a folder are read by the reader folder.")
     if not path.is_file():
         raise DatasetError(f"No file at {path}. Give one HDF5 file.")
     try:

@@ -9,7 +9,7 @@ from itertools import takewhile
 
 from lungzoo.data.files import case_table
 from lungzoo.data.files.case_table import CaseRow
-from lungzoo.errors import ConfigError, DatasetError
+from lungzoo.errors import ConfigError, DatasetError, did_you_mean
 
 _WORDS = ("auto", "csv", "file")
 _SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
@@ -93,14 +93,29 @@ class Owners:
         return patient, volume, int(z) if z else row.z
 
 
-def nobody(source: str, example: str, count: int) -> DatasetError:
-    """Return the error for images of which nothing says whose they are."""
+def nobody(source: str, example: str, count: int, table: str = "", columns: Iterable[str] = ()) -> DatasetError:
+    """Return the error for images of which nothing says whose they are.
+
+    Args:
+        source: folder or archive.
+        example: one of the images.
+        count: how many they are.
+        table: path of the table, "" without one.
+        columns: those of its columns that have no meaning of their own.
+    """
+    give = f"Give a {case_table.NAME} with the columns image and patient"
+    if table:
+        give = f"Its {table} gives none in the column patient.{_meant(columns)} Fill that column"
     return DatasetError(
         f"{source} does not say which patient {count} of its images belong to, such as {example}; slices of one "
-        f"patient must not fall into two splits. Give a {case_table.NAME} with the columns image and patient; or a "
-        "regular expression for the names, such as --set patients='^([^_]+)_'; or, if every file is another patient, "
-        "--set patients=file"
+        f"patient must not fall into two splits. {give}; or a regular expression for the names, such as --set "
+        "patients='^([^_]+)_'; or, if every file is another patient, --set patients=file"
     )
+
+
+def _meant(columns: Iterable[str]) -> str:
+    column = next((name for name in columns if did_you_mean(name, ["patient"])), "")
+    return f" Is its column '{column}' meant?" if column else ""
 
 
 def check_folders(source: str, folders: Iterable[str]) -> None:

@@ -124,8 +124,10 @@ def _check_looks_like_hu(low: float, high: float) -> None:
         raise DatasetError(f"every one of its values is {low:g}; expected HU")
     if low >= -1 and high <= 1:
         raise DatasetError(f"{received}: a scaled image or a mask; expected HU")
+    if low >= 0 and high <= 2:
+        raise DatasetError(f"{received}: a scaled image or a mask; expected HU")
     if low >= 0 and high <= 255:
-        raise DatasetError(f"{received}: an 8-bit picture; expected HU")
+        raise DatasetError(f"{received}, as those of an 8-bit picture; expected HU")
     if low >= 0:
         raise DatasetError(f"{received}: nothing is below 0, though air is near -1000 HU, so an offset is missing")
     if high - low < _MIN_SPAN_HU:

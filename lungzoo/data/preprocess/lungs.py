@@ -68,6 +68,15 @@ def lung_mask(image: np.ndarray) -> np.ndarray:
     return _closed((lungs | _apices(labels, sizes))[labels]).reshape(np.shape(image))
 
 
+def lung_fields(image: np.ndarray) -> np.ndarray:
+    """Return the lung fields as `lung_mask` does, or all of the image where what is found is no pair of lungs."""
+    found = lung_mask(image)
+    flat: np.ndarray = found.reshape(-1, *image.shape[-2:]).max(axis=0)
+    ends = [np.flatnonzero(flat.max(axis=1 - axis))[[0, -1]] for axis in (0, 1)] if flat.any() else []
+    height, width = (int(last + 1 - first) for first, last in ends) if ends else (0, 0)
+    return found if _is_pair(height, width, image.shape[-2:]) else np.ones(np.shape(image), bool)
+
+
 def lung_box(image: np.ndarray, margin_share: float = 0.05) -> tuple[slice, slice]:
     """Return the rows and columns of the lung fields of a slice or volume, and a margin; all if there are none.
 
@@ -82,7 +91,7 @@ def lung_box(image: np.ndarray, margin_share: float = 0.05) -> tuple[slice, slic
     flat: np.ndarray = lung_mask(coarse).reshape(-1, *coarse.shape[-2:]).max(axis=0)
     ends = [(np.flatnonzero(flat.max(axis=1 - axis)) * step)[[0, -1]] for axis in (0, 1)] if flat.any() else []
     height, width = (int(last + step - first) for first, last in ends) if ends else (0, 0)
-    if height * width < _SMALLEST_BOX_SHARE * shape_yx[0] * shape_yx[1] or width < _SMALLEST_WIDTH_SHARE * shape_yx[1]:
+    if not _is_pair(height, width, shape_yx):
         return slice(0, shape_yx[0]), slice(0, shape_yx[1])
     sides = []
     for (first, last), size, side in zip(ends, (height, width), shape_yx, strict=True):
@@ -90,6 +99,14 @@ def lung_box(image: np.ndarray, margin_share: float = 0.05) -> tuple[slice, slic
         margin = int(np.ceil(margin_share * size)) + step - 1
         sides.append(slice(int(max(first - margin, 0)), int(min(last + step + margin, side))))
     return sides[0], sides[1]
+
+
+def _is_pair(height: int, width: int, shape_yx: tuple[int, ...]) -> bool:
+    """Tell whether a box is as large as that of a pair of lungs."""
+    return (
+        height * width >= _SMALLEST_BOX_SHARE * shape_yx[0] * shape_yx[1]
+        and width >= _SMALLEST_WIDTH_SHARE * shape_yx[1]
+    )
 
 
 def _apices(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:

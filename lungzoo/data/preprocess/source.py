@@ -6,13 +6,14 @@ import math
 import os
 import tempfile
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 
 from lungzoo.config import DataConfig
 from lungzoo.data.preprocess.clahe import clahe
 from lungzoo.data.preprocess.grid import Grid
-from lungzoo.data.preprocess.lungs import lung_box
+from lungzoo.data.preprocess.lungs import lung_box, lung_fields
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError, storage_error
 
@@ -96,7 +97,7 @@ class Source:
         config = self._config
         box: tuple[slice, slice] = (slice(0, self._source_yx[0]), slice(0, self._source_yx[1]))
         if "lung_crop" in config.preprocess:
-            box = lung_box(np.asarray(self._dataset.images[rows[np.argsort(self._z[rows], kind="stable")]]))
+            box = lung_box(np.asarray(self._dataset.images[self._in_order(rows)]))
         sides = [each.stop - each.start for each in box]
         centre = [each.start + (side - 1) / 2 for each, side in zip(box, sides, strict=True)]
         if config.spacing_mm:
@@ -113,8 +114,8 @@ class Source:
         with self._lock:
             if self._kept is None:
                 self._kept = self._scratch(self.dtype), self._scratch(np.dtype("u1"))
-        for row in rows[~self._done[rows]]:
-            image, mask = self._dataset.images[row], self._dataset.consensus(np.array([row]), self._needed)[0]
+        for row, image in self._masked(rows[~self._done[rows]]):
+            mask = self._dataset.consensus(np.array([row]), self._needed)[0]
             if self._regrids:
                 grid = self.grid(int(row))
                 image, mask = grid.resample(image, self._air), grid.resample_mask(mask)
@@ -125,6 +126,25 @@ class Source:
             self._kept[0][row], self._kept[1][row] = image, mask
             self._done[row] = True
         return self._kept
+
+    def _masked(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield rows with their images, air outside the lungs where that is asked for.
+
+        The lungs of a volume are found once, so all of its rows come with those that were asked for.
+        """
+        if "lung_mask" not in self._config.preprocess:
+            yield from ((int(row), self._dataset.images[row]) for row in rows)
+            return
+        for volume in dict.fromkeys(self._volumes[rows]):
+            ordered = self._in_order(np.flatnonzero(self._volumes == volume))
+            images = np.asarray(self._dataset.images[ordered])
+            for row, image, lungs in zip(ordered, images, lung_fields(images), strict=True):
+                yield int(row), np.where(lungs, image, np.asarray(self._air, image.dtype))
+
+    def _in_order(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows of a volume in the order of z."""
+        ordered: np.ndarray = rows[np.argsort(self._z[rows], kind="stable")]
+        return ordered
 
     def _equalised(self, image: np.ndarray) -> np.ndarray:
         low, high = self._range

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -28,7 +29,9 @@ class Reader(ABC):
         window: what is known of the intensity window, for people.
         mask_bits: name of each mask bit, one per reader.
         options: settings of the reader with their defaults; `lungzoo data import … --set KEY=VALUE`.
+        patients_known: False where the source names no patients, so that each image counts as one.
         notes: what was put right on the way, for people; recorded with the dataset.
+        faults: what is wrong with files already by the listing.
         done: how much of `len(self)` has been read.
     """
 
@@ -39,11 +42,13 @@ class Reader(ABC):
     window: str
     mask_bits: tuple[str, ...]
     options: ClassVar[Mapping[str, Option]] = {}
+    patients_known: bool = True
 
     def __init__(self, source: Path, options: Mapping[str, Option] | None = None) -> None:
         self.source = Path(source)
         self.settings = self._checked(options or {})
         self.notes: list[str] = []
+        self.faults: list[str] = []
         self.done = 0
 
     @abstractmethod
@@ -57,6 +62,11 @@ class Reader(ABC):
     @abstractmethod
     def preview(self) -> dict[str, Any]:
         """Return what would be read, for people, such as {"patients": 3, "slices": 240}; reads no pixels."""
+
+    @cached_property
+    def foreseen(self) -> list[str]:
+        """The faults that show without reading pixels."""
+        return list(self.faults)
 
     def _checked(self, given: Mapping[str, Option]) -> dict[str, Option]:
         for key, value in given.items():
@@ -103,7 +113,6 @@ class ScanReader(Reader):
     def __init__(self, source: Path, options: Mapping[str, Option] | None = None) -> None:
         super().__init__(source, options)
         check_choice(str(self.settings["slices"]))
-        self.faults: list[str] = []
         self.entries = self.list_entries()
         if not self.entries and not self.faults:
             raise DatasetError(f"{self.source} holds no {self.title} volume.")
@@ -143,12 +152,15 @@ class ScanReader(Reader):
 
     def preview(self) -> dict[str, Any]:
         """See `Reader.preview`."""
+        choice, slices = str(self.settings["slices"]), sum(entry.slices for entry in self.entries)
+        taken = {"slices": slices, "slices taken": "all"}
+        if choice != "all":
+            taken = {"slices": f"at most {slices}", "slices taken": f"{choice}; how many, the masks tell"}
         return {
             "patients": len({entry.patient for entry in self.entries}),
             "volumes": len(self.entries),
-            "slices": sum(entry.slices for entry in self.entries),
-            "slices taken": str(self.settings["slices"]),
-            "faulty": len(self.faults),
+            **taken,
+            "faulty": len(self.foreseen),
         }
 
 

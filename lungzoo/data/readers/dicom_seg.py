@@ -35,12 +35,21 @@ class DicomSegReader(DicomReader):
     licence = "that of the source"
     citation = "that of the source"
     options: ClassVar[Mapping[str, Option]] = {**DicomReader.options, "segment": ""}
+    reads = ("SEG",)
     layout = "a folder or zip of DICOM files: CT series, and SEG files made on them"
 
     def drawn_on(self, listing: Listing, ct: dict[str, list[FileInfo]]) -> dict[str, list[str]]:
         """See `DicomReader.drawn_on`."""
         keywords = ("ReferencedSeriesSequence", "FrameOfReferenceUID")
         return self.match(listing.of("SEG"), ct, keywords, seg.referenced_series)
+
+    def check_drawn(self, names: list[str]) -> None:
+        """See `DicomReader.check_drawn`: each file needs a segment of the name."""
+        for name in names:
+            with about(name):
+                keywords = ("SpecificCharacterSet", "SegmentSequence")
+                dataset = parse(self.load(name), with_pixels=False, keywords=keywords)
+                seg.choose_segments(dataset, str(self.settings["segment"]))
 
     def scan_of(self, entry: Entry, series: Series, names: list[str]) -> Scan:
         """See `DicomReader.scan_of`."""

@@ -11,9 +11,11 @@ from typing import BinaryIO, ClassVar, TypeVar
 import numpy as np
 
 from lungzoo.data.case import Slice, VolumeInfo
+from lungzoo.data.dicom.files import HEAD_BYTES, looks_like_dicom
 from lungzoo.data.files import case_table, nifti, pictures
 from lungzoo.data.files.canvas import AIR_HU, centre_square, square_grid
 from lungzoo.data.files.case_table import CaseRow
+from lungzoo.data.files.drawn import Drawn
 from lungzoo.data.files.notes import NoteBook
 from lungzoo.data.files.pairs import LAYOUT, Pair, find_pairs
 from lungzoo.data.files.patients import Owners, check_folders, nobody
@@ -22,8 +24,8 @@ from lungzoo.data.files.volume import axial_shape, turn
 from lungzoo.data.geometry import Geometry
 from lungzoo.data.readers import READERS, Entry, ScanReader
 from lungzoo.data.scan import Scan
-from lungzoo.data.source_tree import READ_ERRORS, open_tree
-from lungzoo.errors import ConfigError, DatasetError
+from lungzoo.data.source_tree import READ_ERRORS, SourceTree, open_tree
+from lungzoo.errors import ConfigError, DatasetError, ImportRefused
 from lungzoo.schema import Option
 
 _RANGES = {"size_px": (0, pictures.MAX_SIDE_PX), "mask_value": (0, 65535), "hu_offset": (-65536, 65536)}
@@ -99,6 +101,17 @@ class FolderReader(ScanReader):
         "citation": "not stated",
     }
 
+    def __iter__(self) -> Iterator[Slice]:
+        self._drawn = Drawn(int(self.settings["mask_value"]))
+        faults: list[str] = []
+        try:
+            yield from super().__iter__()
+        except ImportRefused as refused:
+            faults = refused.faults
+        self.notes += self._drawn.notes(str(self.source))
+        if faults:
+            raise ImportRefused(str(self.source), faults)
+
     def file_of(self, entry: Entry) -> str:
         """See `ScanReader.file_of`."""
         return str(entry.files.pair.image)
@@ -111,15 +124,16 @@ class FolderReader(ScanReader):
     def list_entries(self) -> list[Entry]:
         """See `ScanReader.list_entries`."""
         self._check_options()
+        self._drawn = Drawn(int(self.settings["mask_value"]))
         rule = str(self.settings["patients"])
         Owners(rule)  # a rule that is none is told before the files are looked for
         self._book = NoteBook(self.notes)
+        self._table, self._table_faults, self._columns = "", list[str](), list[str]()
         self._tree = open_tree(self.source, LAYOUT)
         names = sorted(self._tree.names())
         pairs, self.faults = find_pairs(names, self.settings["without_mask"] == "empty")
         if not pairs and not self.faults:
-            shown = f"files such as {', '.join(names[:3])}" if names else "no files"
-            raise DatasetError(f"{self.source} holds no images with masks. Received {shown}; expected {LAYOUT}.")
+            raise DatasetError(_nothing_found(str(self.source), self._tree, names))
         owners = Owners(rule, [pair.key for pair in pairs])
         table = self._read_table(names, pairs)
         entries = []
@@ -170,7 +184,9 @@ class FolderReader(ScanReader):
         below = {pair.key.removeprefix(folder): pair.key for pair in pairs if pair.key.startswith(folder)}
         table, faults = case_table.read_case_table(data, below)
         outside = [pair.key for pair in pairs if not pair.key.startswith(folder)]
-        self.faults += faults + [f"{key}: has no row in {path}" for key in outside]
+        self._table, self._table_faults = path, faults + [f"{key}: has no row in {path}" for key in outside]
+        self._columns = sorted({name for row in table.values() for name in row.extra})
+        self.faults += self._table_faults
         return {below[key]: row for key, row in table.items()}
 
     def _find_table(self, names: list[str]) -> str:
@@ -221,8 +237,13 @@ class FolderReader(ScanReader):
     def _settle(self, entries: list[Entry]) -> None:
         """Decide on units, and check that patients are known and slices can be chosen."""
         unknown = [entry for entry in entries if not entry.patient]
+        if unknown and self._table_faults:  # which may be why
+            others = [fault for fault in self.faults if fault not in self._table_faults]
+            raise ImportRefused(str(self.source), [*self._table_faults, *others])
         if unknown:
-            raise nobody(str(self.source), unknown[0].files.pair.image, len(unknown))
+            example = unknown[0].files.pair.image
+            raise nobody(str(self.source), example, len(unknown), self._table, self._columns)
+        self.patients_known = self.settings["patients"] != "file" and not any(e.files.guessed for e in entries)
         if str(self.settings["slices"]).startswith("lesion+") and any(e.files.z is not None for e in entries):
             raise ConfigError("slices=lesion+N is for volumes; of single slices take all, or lesion.")
         check_folders(str(self.source), [entry.patient for entry in entries if entry.files.by_folder])
@@ -280,10 +301,12 @@ class FolderReader(ScanReader):
     def _to_mask(self, stored: np.ndarray, scaling: Scaling) -> np.ndarray:
         value = int(self.settings["mask_value"])
         if value:
-            return to_mask(stored, scaling, (value,), others=True)
-        ends = [float(end) * scaling.slope + scaling.inter for end in (stored.min(), stored.max())]
-        drawn_white = max(ends) == 255
-        return to_mask(stored, scaling, (255,) if drawn_white else (1,))
+            mask = to_mask(stored, scaling, (value,), others=True)
+        else:
+            ends = [float(end) * scaling.slope + scaling.inter for end in (stored.min(), stored.max())]
+            mask = to_mask(stored, scaling, (255,) if max(ends) == 255 else (1,))
+        self._drawn.add(stored, mask)
+        return mask
 
     def _with_mask(self, pair: Pair, read: Callable[[BinaryIO], T]) -> T | None:
         if not pair.mask:
@@ -319,6 +342,25 @@ def _look_at_nifti(file: BinaryIO) -> _Look:
 def _look_at_picture(file: BinaryIO) -> _Look:
     header = pictures.read_picture_header(file)
     return _Look(header.shape_zyx, False, header.dtype == np.uint8)
+
+
+def _nothing_found(source: str, tree: SourceTree, names: list[str]) -> str:
+    """Say what a source without pairs holds instead, and which readers read DICOM where it is that."""
+    shown = f"files such as {', '.join(names[:3])}" if names else "no files"
+    what = f"{source} holds no images with masks. Received {shown}; expected {LAYOUT}."
+    if any(_is_dicom(tree, name) for name in names[:3]):
+        what += (
+            " These are DICOM files, which other readers read: nsclc-radiomics (with RTSTRUCT or SEG), dicom-seg (with "
+            "SEG), lidc-idri (with XML)."
+        )
+    return what
+
+
+def _is_dicom(tree: SourceTree, name: str) -> bool:
+    try:
+        return looks_like_dicom(tree.head(name, HEAD_BYTES))
+    except READ_ERRORS:
+        return False
 
 
 def _without_grid(item: Slice, files: _Files) -> Slice:

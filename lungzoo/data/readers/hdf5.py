@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from lungzoo.data.case import Case, Slice
+from lungzoo.data.files.drawn import Drawn
 from lungzoo.data.files.hdf5 import blocks, find_dataset, open_hdf5, texts
 from lungzoo.data.files.pictures import MAX_SIDE_PX
 from lungzoo.data.files.values import AS_STORED, to_hu, to_mask
@@ -71,6 +72,7 @@ class Hdf5Reader(Reader):
 
     def __iter__(self) -> Iterator[Slice]:
         faults: list[str] = []
+        self._drawn = Drawn(int(self.settings["mask_value"]))
         with open_hdf5(self.source) as file:
             try:
                 images, masks = (self._dataset(file, key) for key in ("images", "masks"))
@@ -83,6 +85,7 @@ class Hdf5Reader(Reader):
                             faults.append(f"{self.source.name}, row {start + row}: {error}")
             except DatasetError as error:
                 faults.append(f"{self.source.name}: {error}")
+        self.notes += self._drawn.notes(str(self.source))
         if faults:
             raise ImportRefused(str(self.source), faults)
 
@@ -109,6 +112,7 @@ class Hdf5Reader(Reader):
                 "splits. Give the dataset that says it, --set patients=PATH; or, if every row is another patient, "
                 "--set patients=row"
             )
+        self.patients_known = self.settings["patients"] != "row"
         self._check_columns()
         self.units = self._find_units(images)
         self.window = "none: HU" if self.units == "hu" else "as the images of the file have it; no HU"
@@ -168,8 +172,11 @@ class Hdf5Reader(Reader):
     def _mask(self, drawn: np.ndarray) -> np.ndarray:
         value = int(self.settings["mask_value"])
         if value:
-            return to_mask(drawn, AS_STORED, (value,), others=True)
-        return to_mask(drawn, AS_STORED, (255,) if drawn.max() == 255 else (1,))
+            mask = to_mask(drawn, AS_STORED, (value,), others=True)
+        else:
+            mask = to_mask(drawn, AS_STORED, (255,) if drawn.max() == 255 else (1,))
+        self._drawn.add(drawn, mask)
+        return mask
 
     def _volume(self, row: int) -> str:
         return self._columns["volumes"][row] if self._columns["volumes"] else f"row-{row:06d}"

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 
 from lungzoo.data.dicom.files import about
-from lungzoo.data.dicom.lidc_xml import read_xml
+from lungzoo.data.dicom.lidc_xml import Reading, read_xml
 from lungzoo.data.dicom.listing import FileInfo, Listing
 from lungzoo.data.dicom.nodules import Finding, draw, match
 from lungzoo.data.dicom.reader import DicomReader
@@ -77,14 +77,23 @@ class LidcIdriReader(DicomReader):
             self.notes.append(f"{elsewhere} XML file(s) left out: of chest X-rays, or of series that are not here")
         return drawn
 
-    def scan_of(self, entry: Entry, series: Series, names: list[str]) -> Scan:
-        """See `DicomReader.scan_of`."""
+    def check_drawn(self, names: list[str]) -> None:
+        """See `DicomReader.check_drawn`."""
+        self._reading(names)
+
+    def _reading(self, names: list[str]) -> Reading:
         if len(names) > 1:
             raise DatasetError(f"has {len(names)} different XML files: {', '.join(names)}. Keep one of them")
         with about(names[0]):
             reading = read_xml(self.load(names[0]))
             if len(reading.sessions) > READER_COUNT:
                 raise DatasetError(f"has {len(reading.sessions)} reading sessions, expected up to {READER_COUNT}")
+        return reading
+
+    def scan_of(self, entry: Entry, series: Series, names: list[str]) -> Scan:
+        """See `DicomReader.scan_of`."""
+        reading = self._reading(names)
+        with about(names[0]):
             drawn = [
                 draw(nodule, reader, series) for reader, session in enumerate(reading.sessions) for nodule in session
             ]

@@ -95,7 +95,6 @@ class LidcSlicesReader(Reader):
     def __init__(self, source: Path, options: Mapping[str, Option] | None = None) -> None:
         super().__init__(source, options)
         self._tree = open_tree(self.source, LAYOUT)
-        self._faults: list[str] = []
         slices, tables = self._scan()
         if not slices:
             raise DatasetError(self._nothing_found())
@@ -106,7 +105,7 @@ class LidcSlicesReader(Reader):
         return len(self._slices)
 
     def __iter__(self) -> Iterator[Slice]:
-        faults = list(self._faults)
+        faults = list(self.faults)
         for result in _in_threads(self._read_slice, self._slices):
             self.done += 1
             if isinstance(result, Slice):
@@ -122,7 +121,7 @@ class LidcSlicesReader(Reader):
             "patients": len({key.patient for key in self._slices}),
             "volumes": len({(key.patient, key.nodule) for key in self._slices}),
             "slices": len(self),
-            "faulty": len(self._faults),
+            "faulty": len(self.foreseen),
         }
 
     def _scan(self) -> tuple[dict[_Key, dict[str, str]], list[str]]:
@@ -140,7 +139,7 @@ class LidcSlicesReader(Reader):
             files = slices.setdefault(_Key(natural(patient), patient, int(match[3]), int(match[5])), {})
             first = files.setdefault(match[4].lower(), name)
             if first != name:
-                self._faults.append(f"{name}: is the same slice as {first}")
+                self.faults.append(f"{name}: is the same slice as {first}")
         return slices, [table for table in tables if table.removesuffix("metadata.csv") in roots]
 
     def _nothing_found(self) -> str:
@@ -154,7 +153,7 @@ class LidcSlicesReader(Reader):
     def _is_complete(self, key: _Key, files: dict[str, str]) -> bool:
         parts = ("images", *(f"mask-{n}" for n in range(READER_COUNT)))
         missing = [part for part in parts if part not in files]
-        self._faults += [f"{key.patient}/nodule-{key.nodule}/{part}/slice-{key.z}.png: is missing" for part in missing]
+        self.faults += [f"{key.patient}/nodule-{key.nodule}/{part}/slice-{key.z}.png: is missing" for part in missing]
         return not missing
 
     def _read_metadata(self, tables: list[str]) -> dict[tuple[str, int], _Nodule]:
@@ -166,13 +165,13 @@ class LidcSlicesReader(Reader):
                 if lacks:
                     raise ValueError(f"has no column {', '.join(sorted(lacks))}")
             except (*READ_ERRORS, csv.Error) as error:
-                self._faults.append(f"{table}: {error}")
+                self.faults.append(f"{table}: {error}")
                 continue
             for row in rows:
                 try:
                     nodules[row["patient"], int(row["nodule"] or "")] = _parse_row(row)
                 except ValueError as error:
-                    self._faults.append(f"{table}, line {rows.line_num}: {error}")
+                    self.faults.append(f"{table}, line {rows.line_num}: {error}")
         return nodules
 
     def _read_slice(self, key: _Key) -> Slice | list[str]:

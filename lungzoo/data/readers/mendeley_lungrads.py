@@ -45,7 +45,8 @@ class MendeleyLungRadsReader(Reader):
     """Reads the pickled tables `lung_cancer_train.pkl` and `lung_cancer_test.pkl` without running what is in them.
 
     The set names no patients, so every row is a patient of its own, called by its split and its number from 0, as
-    `train-0000`; slices of one person can therefore fall into two splits. HU below −1024 (padding) become −1024.
+    `train-0000`; splits keep near-duplicate rows together instead, and can miss slices of one person. HU below −1024
+    (padding) become −1024.
 
     Extra columns: `published_split` ("train" or "test" by the file's name, "" if it says neither) and `lung_mask`: the
     authors multiplied `hu_array` by an automatic lung mask. It is "failed" where `hu_array` equals `hu_array_old` on at
@@ -68,6 +69,7 @@ class MendeleyLungRadsReader(Reader):
     )
     units: Literal["hu", "uint8"] = "hu"
     mask_bits: tuple[str, ...] = ("lesion",)
+    patients_known = False
     options: Mapping[str, Option] = {"array": ARRAYS[0]}  # type: ignore[misc]
 
     def __init__(self, source: Path, options: Mapping[str, Option] | None = None) -> None:
@@ -157,7 +159,10 @@ class MendeleyLungRadsReader(Reader):
             "not 0 HU)",
             "lung mask empty": f"in {counts['lung mask empty']} row(s) the authors' lung mask left nothing in hu_array",
         }
-        named = "The source names no patients: each row counts as one, and slices of one person may be in two splits"
+        named = (
+            "The source names no patients: each row counts as one. Splits keep near-duplicate slices together; other "
+            "slices of one person may still be in two parts"
+        )
         return [*(text for key, text in remarks.items() if counts[key]), named]
 
 

@@ -39,6 +39,7 @@ class NsclcRadiomicsReader(DicomReader):
         "Nature Communications 5, 2014, doi:10.1038/ncomms5006"
     )
     options: ClassVar[Mapping[str, Option]] = {**DicomReader.options, "roi": "GTV-1"}
+    reads = ("RTSTRUCT", "SEG")
     layout = "a folder or zip of DICOM files: CT series, and for each an RTSTRUCT or SEG"
 
     def drawn_on(self, listing: Listing, ct: dict[str, list[FileInfo]]) -> dict[str, list[str]]:
@@ -54,12 +55,21 @@ class NsclcRadiomicsReader(DicomReader):
         )
         return {**segmentations, **structures}
 
-    def scan_of(self, entry: Entry, series: Series, names: list[str]) -> Scan:
-        """See `DicomReader.scan_of`."""
+    def check_drawn(self, names: list[str]) -> None:
+        """See `DicomReader.check_drawn`: there has to be one file, with a region of the name."""
         if len(names) > 1:
             raise DatasetError(
                 f"has {len(names)} structure sets or segmentations: {', '.join(names)}. Keep one of them"
             )
+        with about(names[0]):
+            keywords = ("SpecificCharacterSet", "StructureSetROISequence", "SegmentSequence")
+            dataset = parse(self.load(names[0]), with_pixels=False, keywords=keywords)
+            choose = seg.choose_segments if "SegmentSequence" in dataset else rtstruct.choose_regions
+            choose(dataset, str(self.settings["roi"]))
+
+    def scan_of(self, entry: Entry, series: Series, names: list[str]) -> Scan:
+        """See `DicomReader.scan_of`."""
+        self.check_drawn(names)
         with about(names[0]):
             dataset = parse(self.load(names[0]))
             pattern = str(self.settings["roi"])

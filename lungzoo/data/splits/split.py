@@ -30,9 +30,14 @@ if TYPE_CHECKING:
     from lungzoo.data.near.search import Progress
     from lungzoo.data.store import PreparedDataset
 
-__all__ = ["PARTS", "Split", "middle_slices", "select_rows", "split_dataset", "split_patients"]
+__all__ = [
+    *("PARTS", "UNNAMED", "Split", "grouping_of", "middle_slices", "needs_near"),
+    *("select_rows", "split_dataset", "split_patients"),
+]
 
 _UNSAID = {"grouping": "patient", "scheme": "random"}
+# What `Split.grouping` says where near-duplicates stand in for patients that the source does not name.
+UNNAMED = "near, patients unknown"
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ class Split:
         train, val, test: sorted patient ids.
         split_seed: the seed that dealt them.
         dataset_fingerprint: the dataset they belong to.
-        grouping: what was kept together: "patient", or "near" for patients that near-duplicate slices link.
+        grouping: what was kept together: "patient"; "near" for patients that near-duplicate slices link; "near,
+            patients unknown" where each image stands for a patient; or "case" where nothing keeps those together.
         scheme: how they were dealt: "random", "published", "file", or "fold 0 of 5, inner fold 1 of 4".
     """
 
@@ -99,7 +105,8 @@ def split_dataset(dataset: PreparedDataset, config: DataConfig, progress: Progre
     Args:
         dataset: the opened dataset.
         config: the settings of the split.
-        progress: called while near-duplicates are searched for, which `groups = "near"` needs once per dataset.
+        progress: called while near-duplicates are searched for, which `groups = "near"`, or a dataset whose patients
+            are unknown, needs once.
 
     Raises:
         ConfigError: the settings contradict each other or the dataset, or would leave a part without patients.
@@ -108,13 +115,13 @@ def split_dataset(dataset: PreparedDataset, config: DataConfig, progress: Progre
     if config.split_file:
         return _from_file(dataset, config)
     groups, sizes = None, None
-    if config.groups == "near":
+    if needs_near(dataset, config):
         from lungzoo.data.splits.groups import near_groups
 
         groups = near_groups(dataset, progress)
     if config.stratify == "lesion":
         sizes = _lesion_sizes(dataset, config)
-    split = _split(dataset.cases, config, dataset.fingerprint, groups, sizes)
+    split = _split(dataset.cases, config, dataset.fingerprint, groups, sizes, grouping_of(dataset, config))
     if config.split_sha256 not in (None, split.fingerprint):
         raise ConfigError(
             "Near-duplicates are not searched for as they were: the fingerprint of the split is "
@@ -122,6 +129,27 @@ def split_dataset(dataset: PreparedDataset, config: DataConfig, progress: Progre
             "Use the version of lungzoo that recorded it, or remove data.split_sha256."
         )
     return split
+
+
+def grouping_of(dataset: PreparedDataset, config: DataConfig) -> str:
+    """Return what a split of a dataset keeps together; see `Split.grouping`.
+
+    Raises:
+        ConfigError: each image was to go its own way though the patients are known.
+    """
+    if dataset.patients_known:
+        if config.groups == "case":
+            raise ConfigError(
+                "data.groups = 'case' is for datasets whose source names no patients, and "
+                f"'{dataset.name}' names them: slices of one patient would be in two parts. Allowed: patient, near."
+            )
+        return config.groups
+    return "case" if config.groups == "case" else UNNAMED
+
+
+def needs_near(dataset: PreparedDataset, config: DataConfig) -> bool:
+    """Return whether a split of a dataset needs its near-duplicates."""
+    return not config.split_file and grouping_of(dataset, config) in ("near", UNNAMED)
 
 
 def split_patients(cases: pd.DataFrame, config: DataConfig, dataset_fingerprint: str) -> Split:
@@ -143,7 +171,7 @@ def split_patients(cases: pd.DataFrame, config: DataConfig, dataset_fingerprint:
             "data.split_file, data.groups and data.stratify need the whole dataset, not only its case table. "
             "Use lungzoo.data.splits.split.split_dataset."
         )
-    return _split(cases, config, dataset_fingerprint, None, None)
+    return _split(cases, config, dataset_fingerprint, None, None, config.groups)
 
 
 def _split(
@@ -152,9 +180,10 @@ def _split(
     dataset_fingerprint: str,
     groups: Mapping[str, str] | None,
     sizes: pd.Series | None,
+    grouping: str = "patient",
 ) -> Split:
     check_folds(config)
-    if config.split_sha256 and config.groups != "near":
+    if config.split_sha256 and groups is None:
         raise ConfigError('data.split_sha256 belongs to data.split_file or data.groups = "near". Remove it.')
     parts = {"test": set[str](), "val": set[str]()}
     dealt, left_out = cases, set[str]()
@@ -177,7 +206,7 @@ def _split(
     scheme = describe_scheme(config)
     if left_out:
         scheme += f", {len(left_out)} left out that near-duplicates link to another part"
-    return Split(who[0], who[1], who[2], config.split_seed, dataset_fingerprint, config.groups, scheme)
+    return Split(who[0], who[1], who[2], config.split_seed, dataset_fingerprint, grouping, scheme)
 
 
 def _linked_to_fixed(cases: pd.DataFrame, parts: dict[str, set[str]], groups: Mapping[str, str]) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add
 from pathlib import Path
 
@@ -16,32 +16,40 @@ from lungzoo.tracking.tracker import Tracker
 
 @dataclass(frozen=True)
 class Evidence:
-    """Of one arm; what a run did not leave, or what cannot be read, is absent.
+    """Of one arm; what a run did not leave, or what cannot be read, is absent. Read when it is first asked for.
 
     Args:
-        histories: metrics per epoch of each finished run.
-        curves: counts of all its runs together; None where there are none.
+        history_files, curve_files: of the finished runs.
         overlays: picture of best, median and worst cases of the first run that has one.
         overlays_of: title and seed of that run.
     """
 
-    histories: tuple[tuple[dict[str, float], ...], ...]
-    curves: Curves | None
+    history_files: tuple[Path, ...]
+    curve_files: tuple[Path, ...]
     overlays: Path | None
     overlays_of: str
 
+    @cached_property
+    def histories(self) -> tuple[tuple[dict[str, float], ...], ...]:
+        """Metrics per epoch of each run."""
+        return tuple(rows for path in self.history_files if (rows := _history(path)))
+
+    @cached_property
+    def curves(self) -> Curves | None:
+        """Counts of all runs together; None where there are none."""
+        counted = [each for path in self.curve_files if (each := _curves(path)) is not None]
+        return reduce(add, counted) if counted else None
+
 
 def load_evidence(arm: ArmResults, tracker: Tracker) -> Evidence:
-    """Read what the finished runs of an arm left."""
+    """Find what the finished runs of an arm left."""
     keys = [record.fingerprint for record in arm.finished]
-    histories = [_history(path) for path in tracker.artifacts(keys, "history.json").values()]
-    curves = [_curves(path) for path in tracker.artifacts(keys, "curves.json").values()]
-    counted = [each for each in curves if each is not None]
+    histories, curves = (tuple(tracker.artifacts(keys, name).values()) for name in ("history.json", "curves.json"))
     pictures = tracker.artifacts(keys, "overlays.png")
     shown = next((record for record in arm.finished if record.fingerprint in pictures), None)
     return Evidence(
-        tuple(rows for rows in histories if rows),
-        reduce(add, counted) if counted else None,
+        histories,
+        curves,
         pictures[shown.fingerprint] if shown else None,
         f"{shown.title}, seed {shown.seed}" if shown else "",
     )

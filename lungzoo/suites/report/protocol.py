@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from lungzoo.data.splits.split import UNNAMED
 from lungzoo.tracking.record import RunRecord, SuitePlan
+
+# What `Split.grouping` says, in words, and what its parts are counted in.
+_KEPT = {
+    "patient": ("patient", "patients"),
+    "near": ("groups of patients that near-duplicate slices link", "patients"),
+    UNNAMED: (
+        "groups of near-duplicate slices (the set names no patients: each slice counts as one)",
+        "counted as patients",
+    ),
+    "case": ("slice (the set names no patients, and slices of one may be in two parts)", "counted as patients"),
+}
 
 
 def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, ...]:
@@ -33,9 +45,9 @@ def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, 
 
 def _split_in_words(split: dict[str, Any]) -> str:
     """Say how patients were dealt: "Split by patient, seed 0: train/val/test 9/3/4 patients, …"."""
-    kept = "groups of patients that near-duplicate slices link" if split["grouping"] == "near" else "patient"
+    kept, counted = _KEPT.get(split["grouping"], _KEPT["patient"])
     scheme = "" if split["scheme"] == "random" else f", {split['scheme']}"
     patients = "/".join(str(split["patients"][part]) for part in ("train", "val", "test"))
     slices = "/".join(str(split["slices"][part]) for part in ("train", "val", "test"))
-    dealt = f"train/val/test {patients} patients, {slices} slices"
+    dealt = f"train/val/test {patients} {counted}, {slices} slices"
     return f"Split by {kept}{scheme}, seed {split['split_seed']}: {dealt}."

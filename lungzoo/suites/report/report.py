@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lungzoo.suites.report.analysis import DRAWS, Analysis, analyse
@@ -22,12 +23,14 @@ class Report:
         analysis: intervals, tests and groups of it.
         table: rows and words for people.
         tracker: where histories, curves and overlays are read from when they are first asked for.
+        draws: bootstrap samples of every interval.
     """
 
     results: SuiteResults
     analysis: Analysis
     table: ResultTable
     tracker: Tracker
+    draws: int
 
     @property
     def plan(self) -> SuitePlan:
@@ -40,14 +43,19 @@ class Report:
         return {arm.arm: load_evidence(arm, self.tracker) for arm in self.results.with_results}
 
 
-def build_report(plan: SuitePlan, tracker: Tracker, draws: int = DRAWS) -> Report:
+def build_report(
+    plan: SuitePlan, tracker: Tracker, draws: int = DRAWS, warnings: Sequence[str] = ()
+) -> Report:  # fmt: skip
     """Read the records of a plan and analyse them.
 
     Args:
         plan: of the suite.
         tracker: store of its records.
         draws: bootstrap samples and random signs.
+        warnings: what the protocol must say of leakage beside what the records say: it may have been found since.
     """
     results = load_results(plan, tracker)
     analysis = analyse(results, draws)
-    return Report(results, analysis, table_of(results, analysis), tracker)
+    table = table_of(results, analysis)
+    table = replace(table, protocol=tuple(dict.fromkeys((*table.protocol, *warnings))))
+    return Report(results, analysis, table, tracker, draws)

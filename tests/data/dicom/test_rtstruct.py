@@ -92,6 +92,46 @@ def test_off_the_slices(writer, series, z_mm, words):
         contours_to_mask(contours, series)
 
 
+@pytest.mark.parametrize(
+    ("corners", "words"),
+    [
+        ((1, 9, 5, 12.6), r"GTV-1, contour 1: lies outside the picture, from 9\.0 to 12\.6 of 12 rows"),
+        ((1, -1.6, 5, 3), r"from -1\.6 to 3\.0 of 12 rows\. Was it drawn on another series\?"),
+        ((12, 1, 16.6, 5), r"from 12\.0 to 16\.6 of 16 columns"),
+        ((10_001, 1, 10_005, 5), r"from 10001\.0 to 10005\.0 of 16 columns"),
+    ],
+)
+def test_beyond_the_picture(writer, series, corners, words):
+    contours, _ = read_contours(writer.structure_set({"GTV-1": [box(*corners, 102)]}), "GTV-1")
+    with pytest.raises(DatasetError, match=words):
+        contours_to_mask(contours, series)
+
+
+def test_a_pixel_beyond_the_edge_is_the_edge(writer, series):
+    contours, _ = read_contours(writer.structure_set({"GTV-1": [box(-1.4, -1.4, 1.5, 1.5, 102)]}), "GTV-1")
+    assert np.argwhere(contours_to_mask(contours, series)).tolist() == [[1, y, x] for y in (0, 1) for x in (0, 1)]
+
+
+def test_rows_that_run_to_the_left_of_the_picture(writer, tree_of):
+    """Pixel x lies at 10 − x/2 mm: a box from 3 to 5 mm holds the centres of pixels 11 to 13."""
+    slices = [
+        writer.ct_slice(np.zeros((12, 16)), z, origin_mm=(10.0, -20.0), orientation=(-1, 0, 0, 0, 1, 0))
+        for z in HEIGHTS
+    ]
+    (files,) = list_files(tree_of(slices)).series.values()
+    points = np.array([(3.25, -19.75, 102), (4.75, -19.75, 102), (4.75, -18.75, 102), (3.25, -18.75, 102)])
+    contours, _ = read_contours(writer.structure_set({"GTV-1": [points]}), "GTV-1")
+    mask = contours_to_mask(contours, read_series(tree_of(slices), files))
+    assert np.argwhere(mask).tolist() == [[1, y, x] for y in (1, 2) for x in (11, 12, 13)]
+
+
+def test_a_region_that_fills_no_pixel(writer, series):
+    regions = {"GTV-1": [box(0.5, 0.5, 4.5, 4.5, 100)], "GTV-2": [box(2.1, 2.1, 2.4, 2.4, 100)]}
+    contours, _ = read_contours(writer.structure_set(regions), "GTV-*")
+    with pytest.raises(DatasetError, match="the region GTV-2 fills no pixel"):
+        contours_to_mask(contours, series)
+
+
 def test_a_contour_across_slices(writer, series):
     points = box(1, 1, 5, 5, 102)
     points[2:, 2] = 104
@@ -127,7 +167,7 @@ def test_damaged_points(writer, tmp_path, data, words):
 
 def test_contours_that_take_for_ever(writer, series, monkeypatch):
     monkeypatch.setattr("lungzoo.data.dicom.rtstruct._MAX_CROSSINGS", 5_000)
-    points = np.tile(box(0, -1, 9, 9e5, 100)[[0, 2]], (200, 1))
+    points = np.tile(box(0, -1, 9, 12.4, 100)[[0, 2]], (200, 1))
     contours = [Contour("GTV-1", n, points) for n in range(2)]
     with pytest.raises(DatasetError, match=r"its contours cross 10,400 rows of pixels, more than the 5,000 allowed"):
         contours_to_mask(contours, series)

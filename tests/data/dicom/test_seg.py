@@ -46,6 +46,13 @@ def test_fractional_counts_from_a_half(writer, series, reread):
     assert np.argwhere(seg_to_mask(dataset, series)).tolist() == [[1, 2, 2], [1, 2, 3]]
 
 
+def test_a_segment_without_pixels(writer, series, reread, mask):
+    dataset = reread(writer.segmentation({"Lung": mask, "Nodule": mask}, HEIGHTS, fractional_maximum=200))
+    dataset.PixelData = bytes(len(dataset.PixelData))
+    with pytest.raises(DatasetError, match="the segment Nodule has no pixel: its frames are empty"):
+        seg_to_mask(dataset, series, "nodule")
+
+
 def test_label_map(writer, series, reread, mask):
     dataset = writer.segmentation({"Lung": mask, "Nodule": mask}, HEIGHTS, fractional_maximum=1)
     dataset.SegmentationType = "LABELMAP"

@@ -114,7 +114,7 @@ def test_what_is_no_hdf5(tmp_path):
     with pytest.raises(DatasetError, match="not a sound HDF5 file"):
         open_hdf5(tmp_path / "a.h5")
     with pytest.raises(DatasetError, match="No file at"):
-        open_hdf5(tmp_path)
+        open_hdf5(tmp_path / "b.h5")
 
 
 def test_a_damaged_block(opened, tmp_path):

@@ -19,7 +19,8 @@ def test_scaling_and_rounding():
     [
         ([0.0, 0.25, 1.0], "run from 0 to 1: a scaled image or a mask; expected HU"),
         ([-1.0, 1.0], "run from -1 to 1: a scaled image"),
-        ([0, 255], "run from 0 to 255: an 8-bit picture; expected HU"),
+        ([0, 255], "run from 0 to 255, as those of an 8-bit picture; expected HU"),
+        ([0, 1.016], "run from 0 to 1.016: a scaled image or a mask; expected HU"),
         ([0, 3000], "run from 0 to 3000: nothing is below 0, though air is near -1000 HU, so an offset is missing"),
         ([-3.5, 4.0], "run from -3.5 to 4: too narrow for CT, as if it had been normalised"),
         ([-5, -5], "every one of its values is -5"),

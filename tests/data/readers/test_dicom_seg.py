@@ -58,6 +58,21 @@ def test_a_series_that_was_turned(writer, tmp_path):
     assert item.image[5, 3] == 2
 
 
+def test_a_structure_set_needs_another_reader(source, writer):
+    for n in range(2):
+        (source / f"seg-{n}.dcm").unlink()
+    writer.save(writer.structure_set({"GTV-1": []}), source / "plan.dcm")
+    words = r"its patient has an RTSTRUCT, plan\.dcm, which this reader does not read; use nsclc-radiomics"
+    with pytest.raises(DatasetError, match=words):
+        DicomSegReader(source)
+
+
+def test_a_label_that_is_not_there_is_foreseen(source):
+    assert DicomSegReader(source).foreseen == []
+    first, *_ = DicomSegReader(source, {"segment": "Heart"}).foreseen
+    assert first.startswith("P1/ct: seg-0.dcm: has no segment 'Heart'")
+
+
 def test_ct_alone(source):
     for n in range(2):
         (source / f"seg-{n}.dcm").unlink()

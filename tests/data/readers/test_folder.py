@@ -221,7 +221,7 @@ def test_nothing_there(tmp_path):
 
 def test_a_phantom_of_a_chest(shared_dir, tmp_path):
     reader = FolderReader(shared_dir / "data" / "ibsi_chest_phantom", {"slices": "lesion"})
-    assert reader.preview() == {"patients": 1, "volumes": 1, "slices": 60, "slices taken": "lesion", "faulty": 0}
+    assert reader.preview()["slices"] == "at most 60"
     import_dataset(reader, "folder", tmp_path / "d")
     dataset = PreparedDataset(tmp_path / "d")
     assert (len(dataset), int(dataset.masks.sum())) == (26, 125256)
@@ -278,3 +278,50 @@ def test_an_offset_for_eight_bits(source):
     root = source(images__a_png=grey, masks__a_png=DRAWN[0])
     with pytest.raises(ConfigError, match=r"hu_offset is for images that become HU.*Received: hu_offset=-1024"):
         FolderReader(root, {"patients": "file", "hu_offset": -1024})
+
+
+def test_faults_of_the_table_come_first(source):
+    root = source(images__a_npy=HU[0], masks__a_npy=DRAWN[0], cases_csv="image,patient\nb,P1\n")
+    with pytest.raises(ImportRefused) as refused:
+        FolderReader(root)
+    assert refused.value.faults == [
+        "cases.csv, row 2: there is no image 'b', or more than one",
+        "a: has no row in cases.csv",
+    ]
+
+
+def test_a_column_that_is_nearly_the_patient(source):
+    root = source(images__a_npy=HU[0], masks__a_npy=DRAWN[0], cases_csv="image,pateint\na,P1\n")
+    with pytest.raises(DatasetError, match=r"Its cases.csv gives none in the column patient. Is its column 'pateint'"):
+        FolderReader(root)
+
+
+def test_empty_masks_are_noted(imported):
+    empty = np.zeros_like(DRAWN)
+    dataset = imported(images__a_npy=HU, masks__a_npy=DRAWN, images__b_npy=HU + 1, masks__b_npy=empty)
+    assert "1 of 2 mask(s) are empty: slices or volumes without a lesion" in dataset.info["notes"]
+
+
+def test_a_dataset_without_any_lesion(imported):
+    dataset = imported(images__a_npy=HU, masks__a_npy=np.zeros_like(DRAWN))
+    assert "all 1 mask(s) are empty: the dataset has no lesion" in dataset.info["notes"]
+
+
+def test_a_mask_value_that_occurs_nowhere(source, tmp_path):
+    root = source(images__a_npy=HU, masks__a_npy=DRAWN * 2)
+    with pytest.raises(DatasetError, match=r"mask_value=3 is in none of its 1 mask\(s\); they hold 0, 2\. Set"):
+        import_dataset(FolderReader(root, {"mask_value": 3}), "folder", tmp_path / "d", skip_faulty=True)
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize(("rule", "known"), [("file", False), ("auto", False), ("^(.)", True)])
+def test_whether_patients_are_known(imported, rule, known):
+    dataset = imported({"patients": rule}, images__a_npy=HU, masks__a_npy=DRAWN)
+    assert dataset.patients_known is known
+    assert dataset.info.get("patients_known") is (None if known else False)
+
+
+def test_a_folder_of_dicom(tmp_path):
+    (tmp_path / "1.dcm").write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(DatasetError, match=r"These are DICOM files, which other readers read: nsclc-radiomics \(with"):
+        FolderReader(tmp_path)

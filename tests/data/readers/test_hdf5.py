@@ -39,7 +39,10 @@ def test_real_numbers_of_nought_to_one(imported):
     dataset = imported(ROW, images=images, masks=(images > 0.5).astype(float))
     assert dataset.images.tolist() == np.rint(images[:, 0] * 255).astype(int).tolist()
     assert (dataset.masks == (images[:, 0] > 0.5)).all()
-    assert dataset.info["notes"] == ["images of 0..1 were stored as whole numbers of 0..255: round(255 × value)"]
+    assert dataset.info["notes"] == [
+        "images of 0..1 were stored as whole numbers of 0..255: round(255 × value)",
+        "1 of 3 mask(s) are empty: slices or volumes without a lesion",
+    ]
     assert dataset.units == "uint8"
 
 
@@ -134,3 +137,21 @@ def test_columns_that_are_refused(written):
         Hdf5Reader(path, {"patients": "who"})
     with pytest.raises(DatasetError, match="rows 0 and 2 are both volume s, z 1; expected each once"):
         Hdf5Reader(path, {**ROW, "volumes": "scan", "z": "z"})
+
+
+def test_rows_that_name_no_patient(imported):
+    images = np.zeros((2, 4, 4), np.uint8)
+    dataset = imported(ROW, images=images, masks=images)
+    assert not dataset.patients_known
+    assert dataset.info["notes"] == ["all 2 mask(s) are empty: the dataset has no lesion"]
+
+
+def test_a_mask_value_that_occurs_nowhere(written):
+    images = np.ones((2, 4, 4), np.uint8)
+    with pytest.raises(DatasetError, match=r"mask_value=7 is in none of its 2 mask\(s\); they hold 1\."):
+        list(Hdf5Reader(written(images=images, masks=images), {**ROW, "mask_value": 7}))
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(DatasetError, match="is a folder. Give one HDF5 file; images in a folder are read by the read"):
+        Hdf5Reader(tmp_path, ROW)

@@ -51,6 +51,21 @@ def source(writer, tmp_path):
     return tmp_path
 
 
+def test_a_segmentation_needs_another_reader(source, writer):
+    next(source.rglob("069.xml")).unlink()
+    mask = np.zeros((4, 16, 16))
+    mask[1, 3, 3] = 1
+    writer.save(writer.segmentation({"Nodule": mask}, HEIGHTS, "LIDC-IDRI-0001"), source / "seg.dcm")
+    words = r"its patient has an SEG, seg\.dcm, which this reader does not read; use dicom-seg"
+    with pytest.raises(DatasetError, match=words):
+        LidcIdriReader(source)
+
+
+def test_two_readings_are_foreseen(source, writer):
+    (source / "second.xml").write_text(writer.lidc_xml([[], []], "LIDC-IDRI-0001"))
+    assert [fault.split(":")[0] for fault in LidcIdriReader(source).foreseen] == ["LIDC-IDRI-0001/ct"]
+
+
 def test_masks_labels_and_columns(source, tmp_path):
     reader = LidcIdriReader(source)
     assert reader.preview()["slices"] == 4

@@ -88,8 +88,35 @@ def test_what_does_not_fit_is_named(source, writer, tmp_path):
         "P10/ct: plans/P10.dcm: has no region 'GTV-1'",
         "P9/ct: has 2 structure sets or segmentations: plans/P9.dcm, plans/P9b.dcm",
         "plans/empty.dcm: is not a DICOM file: no 'DICM' at byte 128",
-        f"plans/lost.dcm: refers to series {writer.uid('P9/gone')}, which is no CT series of this source",
+        f"plans/lost.dcm: refers to series {writer.uid('P9/gone')}, which is no CT series of this source: there is "
+        "none of that name in the source",
     ]
+
+
+def test_a_structure_set_of_a_pet(source, writer):
+    pet = writer.ct_series(np.zeros((2, 4, 4)), (0.0, 1.0), "P9", "pet")
+    for image in pet:
+        image.Modality = "PT"
+    writer.save_series(pet, source / "pet")
+    writer.save(writer.structure_set({"GTV-1": [box(100)]}, "P9", "pet", name="second"), source / "plans" / "pet.dcm")
+    (fault,) = NsclcRadiomicsReader(source).faults
+    assert fault.endswith("which is no CT series of this source: its modality is 'PT', expected CT")
+
+
+def test_what_an_import_refuses_is_foreseen(source, writer, tmp_path):
+    writer.save(writer.structure_set({"GTV-2": [box(100)]}, "P10"), source / "plans" / "P10.dcm")
+    writer.save(writer.structure_set({"GTV-1": [box(100)]}, "P9", name="second"), source / "plans" / "P9b.dcm")
+    reader = NsclcRadiomicsReader(source)
+    assert reader.preview()["faulty"] == 2
+    with pytest.raises(ImportRefused) as refused:
+        import_dataset(reader, "nsclc-radiomics", tmp_path / "d")
+    assert reader.foreseen == refused.value.faults
+
+
+def test_a_lesion_beyond_the_picture_is_refused(source, writer, tmp_path):
+    writer.save(writer.structure_set({"GTV-1": [box(100) + (5000, 0, 0)]}, "P9"), source / "plans" / "P9.dcm")
+    with pytest.raises(ImportRefused, match="GTV-1, contour 1: lies outside the picture"):
+        import_dataset(NsclcRadiomicsReader(source), "nsclc-radiomics", tmp_path / "d")
 
 
 def test_a_structure_set_that_names_no_series(source, writer):

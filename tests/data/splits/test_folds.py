@@ -13,6 +13,8 @@ from lungzoo.data.case import Case, Slice
 from lungzoo.data.near import NearPair
 from lungzoo.data.splits import groups
 from lungzoo.data.splits.split import PARTS, Split, _split, split_dataset, split_patients
+from lungzoo.data.store import PreparedDataset, fingerprint_of
+from lungzoo.data.writer import import_dataset
 from lungzoo.errors import ConfigError, DatasetError
 
 
@@ -266,3 +268,42 @@ def test_near_duplicates_of_a_published_test_part_are_left_out():
     assert len(split.train) + len(split.val) == 15
     assert "P000" not in {*split.train, *split.val}
     assert split.scheme == "published, 1 left out that near-duplicates link to another part"
+
+
+@pytest.fixture
+def unnamed(hand_made_reader, make_slice, tmp_path):
+    """Twelve slices of a source that names no patients, each a patient of its own."""
+    reader = hand_made_reader([make_slice(0, f"P{number:02d}") for number in range(12)])
+    reader.patients_known = False
+    import_dataset(reader, "hand-made", tmp_path / "unnamed")
+    return PreparedDataset(tmp_path / "unnamed")
+
+
+def test_unknown_patients_are_grouped_by_near_duplicates(unnamed, monkeypatch):
+    found = [NearPair(a, b, 0.9, (0, 0), (False, False)) for a, b in [(0, 7), (7, 11)]]
+    monkeypatch.setattr(groups, "near_pairs", lambda dataset, progress=None: found)
+    for seed in range(6):
+        split = split_dataset(unnamed, DataConfig(split_seed=seed))
+        assert all(len({"P00", "P07", "P11"} & part) in (0, 3) for part in parts_of(split))
+        assert split.grouping == "near, patients unknown"
+        pinned = DataConfig(split_seed=seed, split_sha256=split.fingerprint)
+        assert split_dataset(unnamed, pinned) == split
+
+
+def test_unknown_patients_one_by_one_if_asked_for(unnamed, monkeypatch):
+    monkeypatch.setattr(groups, "near_pairs", lambda *_: pytest.fail("searched"))
+    split = split_dataset(unnamed, DataConfig(groups="case"))
+    assert split.grouping == "case"
+    plain = split_patients(unnamed.cases, DataConfig(), unnamed.fingerprint)
+    assert (split.train, split.val, split.test) == (plain.train, plain.val, plain.test)
+
+
+def test_known_patients_are_not_dealt_by_case(dataset):
+    with pytest.raises(ConfigError, match=r"is for datasets whose source names no patients, and 'dataset' names them"):
+        split_dataset(dataset, DataConfig(groups="case"))
+
+
+def test_that_patients_are_unknown_is_part_of_the_identity(unnamed):
+    assert unnamed.info["patients_known"] is False
+    known = {key: value for key, value in unnamed.info.items() if key != "patients_known"}
+    assert fingerprint_of(known) == fingerprint_of({**known, "patients_known": True}) != unnamed.fingerprint

@@ -1,0 +1,91 @@
+"""What a person may name to compare: a run, an arm of a suite, a whole suite."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lungzoo.errors import UnknownNameError, UsageError
+from lungzoo.suites.grid import load_suite
+from lungzoo.suites.report.results import ArmResults, SuiteResults, load_results
+from lungzoo.tracking.record import PlannedRun, SuitePlan
+from lungzoo.tracking.tracker import Tracker
+
+OpenTracker = Callable[[str], Tracker]
+# Any suite's runs are found from here; `lungzoo train` records here.
+ANY_SUITE = "train"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison.
+
+    Args:
+        name: as it was asked for.
+        results: of the suite that it is part of, or of the one run.
+        arms: those that are meant.
+        whole: whether a whole suite is meant.
+    """
+
+    name: str
+    results: SuiteResults
+    arms: tuple[ArmResults, ...]
+    whole: bool = False
+
+    @property
+    def plan(self) -> SuitePlan:
+        """What was asked for when it was recorded."""
+        return self.results.plan
+
+
+def load_side(name: str, open_tracker: OpenTracker) -> Side:
+    """Read what a name means.
+
+    Args:
+        name: "run:ID" or the beginning of an id, "SUITE:ARM", or a suite: a shipped name, or a path to a .toml file.
+        open_tracker: from a suite's name to the store of its records.
+
+    Raises:
+        UsageError: nothing has that name, or nothing of it was recorded.
+    """
+    suite, arm = _parts(name)
+    if suite == "run" and arm is not None:
+        return _run(name, arm, open_tracker(ANY_SUITE))
+    if arm is None and set(suite) <= set(string.hexdigits):
+        return _run(name, suite, open_tracker(ANY_SUITE))
+    return _suite(name, suite, arm, open_tracker)
+
+
+def _parts(name: str) -> tuple[str, str | None]:
+    """Return suite and arm; a path may have colons before its ending, and an arm anywhere."""
+    if name.endswith(".toml"):
+        return name, None
+    if ".toml:" in name:
+        path, _, arm = name.partition(".toml:")
+        return f"{path}.toml", arm
+    suite, colon, arm = name.partition(":")
+    return suite, arm if colon else None
+
+
+def _run(name: str, run: str, tracker: Tracker) -> Side:
+    run_id = tracker.find_run(run)
+    record = tracker.run_record(run_id)
+    planned = PlannedRun(record.fingerprint, record.arm, record.seed, record.config)
+    plan = SuitePlan(f"run:{run_id[:8]}", record.title, "", "dice", record.dataset, (planned,))
+    results = load_results(plan, tracker.of_run(run_id))
+    return Side(name, results, results.arms)
+
+
+def _suite(name: str, suite: str, arm: str | None, open_tracker: OpenTracker) -> Side:
+    tracker = open_tracker(load_suite(suite).name)
+    plan = tracker.last_plan()
+    if plan is None:
+        raise UsageError(f"No run of suite '{suite}' is recorded. Start one with: lungzoo bench run {suite}")
+    results = load_results(plan, tracker)
+    if arm is None:
+        return Side(name, results, results.arms, whole=True)
+    arms = {found.arm: found for found in results.arms}
+    if arm not in arms:
+        raise UnknownNameError("arm", arm, arms, f"lungzoo bench report {suite}")
+    return Side(name, results, (arms[arm],))

@@ -1,0 +1,36 @@
+"""Means and intervals of all arms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lungzoo.suites.report.columns import with_interval
+from lungzoo.suites.report.figures.contract import report_figure
+from lungzoo.suites.report.figures.style import GRID, INK, colour, names_of, new_figure
+from lungzoo.suites.report.report import Report
+
+
+@report_figure("forest", title="How good is each arm?", order=10)
+def forest(report: Report) -> Any:
+    """Mean of each arm over the test cases with its 95% interval, in the order of the table. Intervals of two arms may
+    overlap although the arms differ, because they are compared patient by patient: see the differences."""
+    metric, figures = report.analysis.primary, report.analysis.figures
+    rows = [row for row in report.table.rows if row.seeds and math.isfinite(figures[row.arm][metric.name]["mean"])]
+    if not rows:
+        return None
+    names = names_of(report)
+    figure, axes = new_figure(0.9 + 0.28 * len(rows))
+    for place, row in enumerate(rows):
+        found = figures[row.arm][metric.name]
+        if math.isfinite(found["low"]):
+            axes.plot([found["low"], found["high"]], [place, place], color=colour(place), lw=2.2, solid_capstyle="butt")
+        axes.plot([found["mean"]], [place], "o", color=colour(place), ms=6)
+        text = with_interval(found, metric.digits) + (f"  {row.letters}" if row.letters else "")
+        axes.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=INK)
+    axes.set_yticks(range(len(rows)), [names[row.arm] + (" ★" if row.selected else "") for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlabel(f"{metric.title}{f' ({metric.unit})' if metric.unit else ''}, {metric.better} is better")
+    axes.grid(axis="x", color=GRID)
+    axes.set_axisbelow(True)
+    return figure

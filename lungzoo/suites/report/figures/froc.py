@@ -1,0 +1,50 @@
+"""Detection: lesions found against false alarms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lungzoo.evaluation.curves import Curves
+from lungzoo.metrics.froc import FALSE_POSITIVE_RATES, Froc
+from lungzoo.suites.report.figures.contract import report_figure
+from lungzoo.suites.report.figures.style import GRID, colour, dash, names_of, new_figure, say_rest, shown_lines
+from lungzoo.suites.report.report import Report
+
+
+@report_figure("froc", title="Are the lesions found?", order=80)
+def froc(report: Report) -> Any:
+    """FROC: share of the lesions that are hit (intersection over union of 0.1 or more) against false positives per
+    slice, and per volume where the test set has whole stacks of slices. The number is the mean sensitivity at 1/8, 1/4,
+    1/2, 1, 2, 4 and 8 false positives, which over volumes is the LUNA16 score."""
+    arms, evidence, names = report.results.with_results, report.evidence, names_of(report)
+    shown = shown_lines(arms, lambda arm: _has_lesions(evidence[arm.arm].curves))
+    if not shown:
+        return None
+    found = [curves.froc() for arm in shown if (curves := evidence[arm.arm].curves)]
+    panels = max(map(len, found))
+    figure, axes = new_figure(3.1 + 0.14 * len(shown) * panels, 1, panels, sharey=True)
+    flat = axes.ravel() if panels > 1 else [axes]
+    for number, panel in enumerate(flat):
+        curves_here = [(place, each[number]) for place, each in enumerate(found) if number < len(each)]
+        for place, curve in curves_here:
+            _draw(panel, curve, place, names[shown[place].arm])
+        panel.set_xscale("log", base=2)
+        panel.set(xlim=(1 / 8, 8), ylim=(0, 1.02), xlabel=curves_here[0][1].axis)
+        panel.set_xticks(FALSE_POSITIVE_RATES, ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
+        panel.grid(color=GRID)
+        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    flat[0].set_ylabel("Lesion sensitivity")
+    say_rest(figure, len(shown), len(arms))
+    return figure
+
+
+def _has_lesions(curves: Curves | None) -> bool:
+    return curves is not None and any(scan.lesions for scan in curves.slices)
+
+
+def _draw(axes: Any, curve: Froc, place: int, name: str) -> None:
+    rates = np.geomspace(1 / 8, 8, 49)
+    found = [curve.sensitivity_at(float(rate)) for rate in rates]
+    axes.plot(rates, found, dash(place), color=colour(place), lw=1.6, label=f"{name}, {curve.score:.3f}")

@@ -1,0 +1,52 @@
+"""Critical-difference diagram."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lungzoo.suites.report.figures.contract import report_figure
+from lungzoo.suites.report.figures.style import INK, MUTED, names_of, new_figure
+from lungzoo.suites.report.report import Report
+
+
+@report_figure("ranks", title="How do the arms rank over patients?", order=30)
+def ranks(report: Report) -> Any:
+    """Critical-difference diagram: mean rank over patients, 1 is best. A bar joins arms that Wilcoxon's signed-rank
+    test with Holm's correction does not separate; it asks who is better for most patients, not whose mean is higher."""
+    comparison = report.analysis.comparison
+    if comparison is None:
+        return None
+    found, arms = comparison.ranks, report.analysis.compared
+    order = np.argsort(found.average, kind="stable")
+    bars = [clique for clique in found.cliques if len(clique) > 1]
+    half = (len(arms) + 1) // 2
+    top = 0.9 + 0.28 * len(bars)
+    figure, axes = new_figure(1.0 + 0.16 * len(bars) + 0.26 * half)
+    axes.set_xlim(0.6, len(arms) + 0.4)
+    axes.set_ylim(top + 0.55 * half, -0.3)
+    axes.axis("off")
+    axes.hlines(0, 1, len(arms), color=INK, lw=1)
+    for tick in range(1, len(arms) + 1):
+        axes.vlines(tick, -0.12, 0, color=INK, lw=1)
+        axes.text(tick, -0.2, str(tick), ha="center", va="bottom", fontsize=8)
+    for number, clique in enumerate(bars):
+        ends = found.average[list(clique)]
+        height = 0.35 + 0.28 * number
+        axes.hlines(height, ends.min() - 0.04, ends.max() + 0.04, color=INK, lw=3.5)
+    names = names_of(report)
+    for place, arm in enumerate(order):
+        left = place < half
+        height = top + 0.55 * (place if left else len(arms) - 1 - place)
+        end, rank = (0.95, found.average[arm]) if left else (len(arms) + 0.05, found.average[arm])
+        axes.plot([rank, rank, end], [0, height, height], color=MUTED, lw=0.9)
+        text = f"{names[arms[arm]]}  {rank:.2f} " if left else f" {rank:.2f}  {names[arms[arm]]}"
+        axes.text(end, height, text, ha="right" if left else "left", va="center", fontsize=8)
+    p = "" if np.isnan(found.p) else f"Friedman χ² = {found.statistic:.1f}, p {_p(found.p)}, {found.patients} patients"
+    axes.set_title(p, fontsize=8, color=MUTED, pad=10)
+    return figure
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"

@@ -1,0 +1,87 @@
+"""The files that a report can become, and how they reach the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungzoo.errors import UnknownNameError, UsageError, storage_error
+from lungzoo.suites.report.csv_file import to_csv
+from lungzoo.suites.report.html.page import to_html
+from lungzoo.suites.report.json_file import to_json
+from lungzoo.suites.report.latex import to_latex
+from lungzoo.suites.report.markdown import to_markdown
+from lungzoo.suites.report.report import Report
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file.
+
+    Args:
+        suffix: that such files end with.
+        render: Report -> the text of the file.
+    """
+
+    suffix: str
+    render: Callable[[Report], str]
+
+
+# A further format is one row.
+FORMATS = {
+    "csv": Format(".csv", to_csv),
+    "md": Format(".md", lambda report: to_markdown(report.table)),
+    "latex": Format(".tex", to_latex),
+    "html": Format(".html", to_html),
+    "json": Format(".json", to_json),
+}
+TEXT = "text"  # for the terminal; the command line prints it
+
+
+def choose_format(name: str | None, out: Path | None) -> str:
+    """Return the format that is asked for: by its name, else by the file's suffix, else text.
+
+    Raises:
+        UnknownNameError: no format has the name.
+        UsageError: there is no name, and the suffix tells none.
+    """
+    if name is not None:
+        if name not in (TEXT, *FORMATS):
+            raise UnknownNameError("format", name, (TEXT, *FORMATS))
+        return name
+    if out is None or out.suffix == ".txt":
+        return TEXT
+    by_suffix = {each.suffix: key for key, each in FORMATS.items()}
+    if out.suffix not in by_suffix:
+        raise UsageError(
+            f"The name {out} does not tell the format. Received: suffix '{out.suffix}'. "
+            f"Allowed: {', '.join(['.txt', *by_suffix])}, or any with --to FORMAT."
+        )
+    return by_suffix[out.suffix]
+
+
+def write_file(text: str, path: Path) -> None:
+    """Write a text file whole or not at all; what the path held before is replaced.
+
+    Raises:
+        UsageError: the folder is missing, or the path is one.
+        StorageError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder. Give the name of a file in it.")
+        if not path.parent.is_dir():
+            raise UsageError(f"There is no folder {path.parent} to write {path.name} into. Make it, or choose another.")
+        if path.exists() and not path.is_file():  # a device or a pipe, which must stay one
+            path.write_text(text, encoding="utf-8", newline="\n")
+            return
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise storage_error("write", error) from error

@@ -1,0 +1,1 @@
+"""The report as one file that any browser opens without a network."""

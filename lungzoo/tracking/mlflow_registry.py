@@ -1,0 +1,145 @@
+"""A suite's chosen weights as a registered model: what `models:/<suite>@champion` means."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from mlflow.entities import LoggedModel, LoggedModelOutput, Metric
+from mlflow.exceptions import MlflowException
+
+from lungzoo.tracking.summary import Champion
+from lungzoo.weights.manifest import read_manifest
+from mlflow import MlflowClient
+
+ALIAS = "champion"
+_WEIGHTS_TAG = "weights_sha256"
+_EXAMPLE_SIDE_PX = 32
+
+
+def register(
+    client: MlflowClient, experiment_id: str, name: str, run_id: str, weights: Path, champion: Champion
+) -> tuple[str, bool]:
+    """Make the weights of a run a version of a registered model, and that version the champion.
+
+    Args:
+        client: of the store.
+        experiment_id: where the model is listed beside the runs.
+        name: of the registered model.
+        run_id: the run that the weights are of.
+        weights: folder of weights and manifest.
+        champion: what to say of them.
+
+    Returns:
+        The version, and whether it is new: the same weights stay the same version.
+
+    Raises:
+        MlflowException: the store has no registry of models, or none that this MLflow can use.
+    """
+    sha256 = read_manifest(weights / "manifest.json").sha256
+    with suppress(MlflowException):  # there already
+        client.create_registered_model(name)
+    there = [v for v in client.search_model_versions(f"name = '{name}'") if v.tags.get(_WEIGHTS_TAG) == sha256]
+    if there:
+        number = there[0].version
+    else:
+        model = _log_model(client, experiment_id, name, run_id, weights, champion)
+        tags = {**champion.tags, _WEIGHTS_TAG: sha256}
+        # By place: for "models:/<id>" MLflow would ask its global tracking URI, which need not be this store.
+        number = client.create_model_version(
+            name,
+            model.artifact_location,
+            run_id,
+            tags,
+            description=champion.description,
+            await_creation_for=0,
+            model_id=model.model_id,
+        ).version
+        listed = json.dumps([{"name": name, "version": number}])
+        client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": listed})
+    client.set_registered_model_alias(name, ALIAS, number)
+    client.update_registered_model(name, champion.description)
+    return str(number), not there
+
+
+def _log_model(
+    client: MlflowClient, experiment_id: str, name: str, run_id: str, weights: Path, champion: Champion
+) -> LoggedModel:
+    model = client.create_logged_model(experiment_id, name, run_id, champion.tags, model_type="segmentation")
+    model_id = model.model_id
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "model"
+            _save_model(folder, weights, champion, run_id, model_id)
+            client.log_model_artifacts(model_id, str(folder))
+    except BaseException:
+        client.finalize_logged_model(model_id, "FAILED")
+        raise
+    client.finalize_logged_model(model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+    _log_figures(client, run_id, model_id)
+    return model
+
+
+def _log_figures(client: MlflowClient, run_id: str, model_id: str) -> None:
+    """Give the model the final figures of its run, which its own page shows."""
+    run = client.get_run(run_id)
+    data = [given.dataset for given in run.inputs.dataset_inputs[:1]] if run.inputs else []
+    about = {"dataset_name": data[0].name, "dataset_digest": data[0].digest} if data else {}
+    now = int(time.time() * 1000)
+    figures = [
+        Metric(name, value, now, 0, model_id=model_id, run_id=run_id, **about)
+        for name, value in run.data.metrics.items()
+        if name.startswith(("test/", "val/best", "usage/"))
+    ]
+    client.log_batch(run_id, metrics=figures)
+
+
+def _save_model(folder: Path, weights: Path, champion: Champion, run_id: str, model_id: str) -> None:
+    """Write a folder that MLflow loads through lungzoo: a loader's name, the weights, what goes in and comes out."""
+    with _quiet():
+        from mlflow.models import Model, ModelSignature
+        from mlflow.pyfunc import save_model
+        from mlflow.types import Schema, TensorSpec
+
+        numbers = np.dtype(np.float32)
+        alone = len(champion.outputs) == 1
+        answers = [TensorSpec(numbers, shape, None if alone else name) for name, shape in champion.outputs.items()]
+        save_model(
+            str(folder),
+            loader_module=champion.loader,
+            data_path=str(weights),
+            mlflow_model=Model(run_id=run_id, model_id=model_id, model_uuid=model_id),
+            signature=ModelSignature(Schema([TensorSpec(numbers, champion.input_shape)]), Schema(answers)),
+            input_example=example(champion.input_shape),
+            pip_requirements=[f"lungzoo=={version('lungzoo')}"],
+        )
+
+
+def example(shape: tuple[int, ...]) -> np.ndarray:
+    """Return a batch of one that a model takes: brightness that grows along the last side; nobody's scan."""
+    sides = [1, *([_EXAMPLE_SIDE_PX] * (len(shape) - 2)), shape[-1]]
+    ramp = np.linspace(0, 1, sides[-2], dtype=np.float32)[:, None]
+    return np.broadcast_to(ramp, sides).copy()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the remarks of MLflow's modules, from their import on, out of the progress display."""
+    logger = logging.getLogger("mlflow")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,39 @@
+"""The sentences under a table: what was kept together, and what leaks."""
+
+import pytest
+
+from lungzoo.data.splits.split import UNNAMED
+from lungzoo.suites.report.report import build_report
+
+
+@pytest.mark.parametrize(
+    ("grouping", "sentence"),
+    [
+        ("patient", "Split by patient, seed 0: train/val/test 9/3/4 patients, 9/3/4 slices."),
+        (
+            UNNAMED,
+            "Split by groups of near-duplicate slices (the set names no patients: each slice counts as one), seed 0: "
+            "train/val/test 9/3/4 counted as patients, 9/3/4 slices.",
+        ),
+        (
+            "case",
+            "Split by slice (the set names no patients, and slices of one may be in two parts), seed 0: "
+            "train/val/test 9/3/4 counted as patients, 9/3/4 slices.",
+        ),
+    ],
+)
+def test_what_was_kept_together(study, cases, grouping, sentence):
+    run = study.plan()
+    record = study.finish(run, cases([0.5, 0.7]))
+    study.finish(run, cases([0.5, 0.7]), split={**record.split, "grouping": grouping})
+    assert sentence in build_report(study.suite, study.tracker, 200).table.protocol
+
+
+def test_leaks_that_were_found_later_are_said_once(study, cases):
+    run = study.plan()
+    record = study.finish(run, cases([0.5, 0.7]))
+    plain = build_report(study.suite, study.tracker, 200).table.protocol
+    warned = build_report(study.suite, study.tracker, 200, warnings=["It leaks."]).table.protocol
+    assert warned == (*plain, "It leaks.")
+    study.finish(run, cases([0.5, 0.7]), split={**record.split, "leakage": "It leaks."})
+    assert build_report(study.suite, study.tracker, 200, warnings=["It leaks."]).table.protocol == warned

@@ -36,7 +36,7 @@ def _facts(facts: dict[str, Any]) -> list[str]:
         "Licence": facts["licence"],
         "Reader": facts["reader"],
         "Images": f"{count(slices, 'slice')} of {height} × {width} px, units {facts['units']}",
-        "From": f"{_patients(facts)}, {count(facts['volumes'], 'volume')}",
+        "From": _origin(facts),
         "Slices": (
             f"{facts['slices_with_lesion']} with a lesion, {facts['slices_disputed']} disputed, "
             f"{facts['slices_empty']} empty"
@@ -49,11 +49,12 @@ def _facts(facts: dict[str, Any]) -> list[str]:
     return [f"{key:<13}  {value or '–'}" for key, value in about.items()]
 
 
-def _patients(facts: dict[str, Any]) -> str:
+def _origin(facts: dict[str, Any]) -> str:
+    volumes = count(facts["volumes"], "volume")
     if facts["patients_known"]:
-        return count(facts["patients"], "patient")
+        return f"{count(facts['patients'], 'patient')}, {volumes}"
     images = count(facts["patients"], "image")
-    return f"no named patients: each of {images} counts as one, and splits keep near-duplicates together"
+    return f"{volumes}, no named patients: each of {images} counts as one, and splits keep near-duplicates together"
 
 
 def _volume(sizes: dict[str, Any]) -> dict[str, str]:

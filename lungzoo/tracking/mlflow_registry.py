@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from mlflow.entities import LoggedModel, LoggedModelOutput, Metric
+from mlflow.entities import LoggedModel, LoggedModelOutput, Metric, Run
 from mlflow.exceptions import MlflowException
 
 from lungzoo.tracking.summary import Champion
@@ -73,34 +73,33 @@ def register(
 def _log_model(
     client: MlflowClient, experiment_id: str, name: str, run_id: str, weights: Path, champion: Champion
 ) -> LoggedModel:
-    model = client.create_logged_model(experiment_id, name, run_id, champion.tags, model_type="segmentation")
-    model_id = model.model_id
+    run = client.get_run(run_id)
+    tags = {**champion.tags, "mlflow.note.content": champion.description}
+    model = client.create_logged_model(experiment_id, name, run_id, tags, run.data.params, model_type="segmentation")
     try:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
-            _save_model(folder, weights, champion, run_id, model_id)
-            client.log_model_artifacts(model_id, str(folder))
+            _save_model(folder, weights, champion, run_id, model.model_id)
+            client.log_model_artifacts(model.model_id, str(folder))
     except BaseException:
-        client.finalize_logged_model(model_id, "FAILED")
+        client.finalize_logged_model(model.model_id, "FAILED")
         raise
-    client.finalize_logged_model(model_id, "READY")
-    client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
-    _log_figures(client, run_id, model_id)
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    client.log_batch(run_id, metrics=_figures(run, model.model_id))
     return model
 
 
-def _log_figures(client: MlflowClient, run_id: str, model_id: str) -> None:
-    """Give the model the final figures of its run, which its own page shows."""
-    run = client.get_run(run_id)
+def _figures(run: Run, model_id: str) -> list[Metric]:
+    """Return the final figures of a run as those of its model, whose own page shows them."""
     data = [given.dataset for given in run.inputs.dataset_inputs[:1]] if run.inputs else []
     about = {"dataset_name": data[0].name, "dataset_digest": data[0].digest} if data else {}
     now = int(time.time() * 1000)
-    figures = [
-        Metric(name, value, now, 0, model_id=model_id, run_id=run_id, **about)
+    return [
+        Metric(name, value, now, 0, model_id=model_id, run_id=run.info.run_id, **about)
         for name, value in run.data.metrics.items()
         if name.startswith(("test/", "val/best", "usage/"))
     ]
-    client.log_batch(run_id, metrics=figures)
 
 
 def _save_model(folder: Path, weights: Path, champion: Champion, run_id: str, model_id: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from mlflow.entities import Run
 
 from lungzoo.tracking.mlflow_connection import end_run
-from lungzoo.tracking.mlflow_entities import metrics_at, tags_of
+from lungzoo.tracking.mlflow_entities import metrics_at, params_of, tags_of
 from lungzoo.tracking.pages import suite_description
 from lungzoo.tracking.process import user_name
 from lungzoo.tracking.shown import KIND, arm_tags, final_metrics
-from lungzoo.tracking.summary import ArmSummary, SuiteSummary
+from lungzoo.tracking.summary import SuiteSummary
 from lungzoo.tracking.views import saved_views
 from mlflow import MlflowClient
 
@@ -38,19 +38,22 @@ def _log_arms(client: MlflowClient, experiment_id: str, suite_id: str, summary: 
     for arm in summary.arms:
         if arm.mean is None:
             continue
-        run = there.get(arm.arm) or _new_arm(client, experiment_id, suite_id, arm)
+        about = arm_tags(arm.mean)
+        run = there.get(arm.arm) or _new_arm(client, experiment_id, suite_id, arm.arm, about)
         name = arm.arm + (" ★" if arm.chosen else "")
         if run.info.run_name != name:
             client.update_run(run.info.run_id, name=name)
-        client.log_batch(run.info.run_id, tags=tags_of({**arm_tags(arm.mean), **arm.tags}))
+        client.log_batch(run.info.run_id, tags=tags_of({**about, **arm.tags}))
         _log_changed(client, run, final_metrics(arm.mean, ("dice", summary.plan.primary_metric)))
         end_run(client, run.info.run_id, "FINISHED")
 
 
-def _new_arm(client: MlflowClient, experiment_id: str, suite_id: str, arm: ArmSummary) -> Run:
-    about = {KIND: "arm", "arm": arm.arm, "mlflow.parentRunId": suite_id}
-    about |= {"mlflow.source.name": "lungzoo", "mlflow.user": user_name()}
-    return client.create_run(experiment_id, run_name=arm.arm, tags=about)
+def _new_arm(client: MlflowClient, experiment_id: str, suite_id: str, arm: str, about: dict[str, str]) -> Run:
+    tags = {KIND: "arm", "arm": arm, "mlflow.parentRunId": suite_id}
+    tags |= {"mlflow.source.name": "lungzoo", "mlflow.user": user_name()}
+    run = client.create_run(experiment_id, run_name=arm, tags=tags)
+    client.log_batch(run.info.run_id, params=params_of(about))  # to compare arms by
+    return run
 
 
 def _log_changed(client: MlflowClient, run: Run, values: dict[str, float]) -> None:

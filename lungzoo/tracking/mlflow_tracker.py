@@ -292,8 +292,8 @@ class MlflowTracker:
         """See `Tracker.run_record`."""
         with talking(self.uri):
             run = self._client.get_run(run_id)
-        if run.data.tags.get(KIND) == "suite":
-            raise UsageError(f"The run '{run_id}' is that of a whole suite. Name the suite, or one of its runs.")
+        if (kind := run.data.tags.get(KIND)) in ("suite", "arm"):
+            raise UsageError(f"The run '{run_id}' is that of a whole {kind}. Name the {kind}, or one of its runs.")
         try:
             return RunRecord.load(self._artifact(run, "record.json"))
         except (MlflowException, OSError, TrackingError) as error:

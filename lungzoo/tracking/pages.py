@@ -10,8 +10,9 @@ import math
 from pathlib import Path
 
 from lungzoo.tracking.record import RunRecord
+from lungzoo.tracking.shown import NO_CHART
 from lungzoo.tracking.summary import ArmSummary, SuiteSummary
-from lungzoo.tracking.views import runs_link
+from lungzoo.tracking.views import runs_link, view_link
 
 _LONGEST = 8000  # of a tag's value, which a description is
 # Columns of the table of cases, where a run has them; metrics follow.
@@ -55,17 +56,18 @@ def suite_description(summary: SuiteSummary, experiment_id: str, suite_id: str, 
 def _suite_links(summary: SuiteSummary, experiment_id: str, suite_id: str) -> str:
     recipes = sorted({str(run.config["transfer"]["recipe"]) for run in summary.plan.runs})
     kind = f"tags.mlflow.parentRunId = '{suite_id}' and tags.lungzoo.kind = "
-    lists = {"Arms": f"{kind}'arm'", "as charts": f"{kind}'arm'", "runs": f"{kind}'run'"}
+    lists = {"Arms": f"{kind}'arm'", "as charts": f"{kind}'arm'", "Runs": f"{kind}'run'"}
     lists |= {recipe: f"{kind}'run' and tags.recipe = '{recipe}'" for recipe in recipes}
     lists["failed"] = f"{kind}'run' and attributes.status = 'FAILED'"
     links = [runs_link(words, experiment_id, asked, words == "as charts") for words, asked in lists.items()]
-    return " · ".join(links)
+    return " · ".join([view_link("Arms with intervals", experiment_id, "arms"), *links])
 
 
 def metric_table(record: RunRecord) -> str:
     """Return every figure of the test split as JSON that MLflow shows as a table."""
     columns = ("mean", "low", "high", "cases", "patients")
-    rows = [[name, *(_known(found[column]) for column in columns)] for name, found in record.metrics.items()]
+    metrics = sorted(record.metrics.items(), key=lambda found: (found[0] != "dice", found[0] in NO_CHART))
+    rows = [[name, *(_known(found[column]) for column in columns)] for name, found in metrics]
     return json.dumps({"columns": ["metric", *columns], "data": rows})
 
 

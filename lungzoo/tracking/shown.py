@@ -15,8 +15,8 @@ from lungzoo.tracking.record import RunRecord, SuitePlan
 KIND = "lungzoo.kind"
 """Tag that tells runs ("run") from the means of an arm ("arm") and from the suite ("suite")."""
 
-# Seldom read, or told by another: no charts of their own.
-_NO_CHART = ("absolute_area_error_mm2", "absolute_volume_error_mm3", "area_error", "assd_mm", "hd_mm", "specificity")
+NO_CHART = ("absolute_area_error_mm2", "absolute_volume_error_mm3", "area_error", "assd_mm", "hd_mm", "specificity")
+"""Metrics that are seldom read, or told by another."""
 _USAGE = ("params", "trainable_params", "gmacs", "inference_ms", "train_seconds", "peak_memory_mb")
 
 
@@ -61,7 +61,7 @@ def final_metrics(record: RunRecord, with_interval: tuple[str, ...] = ("dice",))
     """
     values: dict[str, float] = {}
     for name, found in record.metrics.items():
-        if name not in _NO_CHART:
+        if name not in NO_CHART:
             values[f"test/{name}"] = found["mean"]
         if name in with_interval:
             values |= {f"test/{name}_ci_low": found["low"], f"test/{name}_ci_high": found["high"]}

@@ -24,6 +24,11 @@ def runs_link(words: str, experiment_id: str, condition: str, charts: bool = Fal
     return f"[{words}](#/experiments/{experiment_id}/runs?{asked})"
 
 
+def view_link(words: str, experiment_id: str, key: str) -> str:
+    """Return a Markdown link to a saved view."""
+    return f"[{words}](#/experiments/{experiment_id}/runs?viewStateShareKey={_TAG.rpartition('.')[2]}{key})"
+
+
 def saved_views() -> dict[str, str]:
     """Return the views of a suite as tags of its experiment: filter, order and columns under a name.
 

@@ -46,7 +46,9 @@ def test_version_is_the_packages():
     assert lungzoo("--version").stdout.strip() == f"lungzoo {version('lungzoo')}"
 
 
-@pytest.mark.parametrize("kind", ["models", "encoders", "decoders", "losses", "metrics", "recipes", "readers", "suites"])
+@pytest.mark.parametrize(
+    "kind", ["models", "encoders", "decoders", "losses", "metrics", "recipes", "readers", "suites"]
+)
 def test_every_listing_has_json(kind):
     rows = json.loads(lungzoo("list", kind, "--json").stdout)
     assert rows

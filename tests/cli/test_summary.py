@@ -80,5 +80,5 @@ def test_what_the_import_noted():
 
 def test_one_of_each_and_patients_without_names():
     assert "From           1 patient, 1 volume" in summary_lines({**FACTS, "patients": 1, "volumes": 1})
-    line = "From           no named patients: each of 3 images counts as one, and splits keep near-duplicates together"
-    assert any(found.startswith(line) for found in summary_lines({**FACTS, "patients_known": False}))
+    line = "4 volumes, no named patients: each of 3 images counts as one, and splits keep near-duplicates together"
+    assert f"From           {line}" in summary_lines({**FACTS, "patients_known": False})

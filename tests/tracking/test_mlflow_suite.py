@@ -68,7 +68,7 @@ def test_the_parent_run_tells_what_came_out(tracker):
     parent = client.get_run(suite_id)
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics == {"runs/finished": 1.0}
-    assert parent.data.tags["mlflow.note.content"].startswith("Chosen.\n\n[Arms](#/experiments/1/runs?")
+    assert parent.data.tags["mlflow.note.content"].startswith("Chosen.\n\n[Arms with intervals](#/experiments/1/runs?")
     assert [item.path for item in client.list_artifacts(suite_id)] == ["suite.json", "table.md"]
     tracker.close_suite(tracker.open_suite(PLAN, fresh=False), "interrupted", None)
     parent = client.get_run(suite_id)

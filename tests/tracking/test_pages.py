@@ -18,9 +18,11 @@ def summary(arms: int = 2) -> SuiteSummary:
 def test_the_first_lines_say_what_came_out_and_where_to_go():
     lines = suite_description(summary(), "7", "abc", "").splitlines()
     assert lines[0] == "Chosen: model_0."
-    assert lines[2].startswith("[Arms](#/experiments/7/runs?searchFilter=tags.mlflow.parentRunId+=+%27abc%27")
-    assert [link.partition("]")[0].strip(" [") for link in lines[2].split(" · ")] == [
-        "Arms", "as charts", "runs", "scratch", "failed"
+    links = lines[2].split(" · ")
+    assert links[0] == "[Arms with intervals](#/experiments/7/runs?viewStateShareKey=lungzoo-arms)"
+    assert links[1].startswith("[Arms](#/experiments/7/runs?searchFilter=tags.mlflow.parentRunId+=+%27abc%27")
+    assert [link.partition("]")[0].strip(" [") for link in links[1:]] == [
+        "Arms", "as charts", "Runs", "scratch", "failed"
     ]  # fmt: skip
     assert lines[4] == "| Arm | Val Dice | Test Dice [95% CI] | Group |"
     assert lines[6].startswith("| [model_0 / scratch](#/experiments/7/runs?")

@@ -12,6 +12,8 @@ from lungzoo.suites.compare.differences import LEVEL, Compared, Difference, Mean
 from lungzoo.suites.compare.pairs import Pair
 from lungzoo.suites.report.columns import number
 
+UNCORRECTED = "Each interval covers 95% by itself; only p is corrected, over the pairs of this one metric."
+
 
 def title(pair: Pair) -> str:
     """Return what is compared: the arm that both sides have, or the two."""
@@ -40,7 +42,7 @@ def verdict(difference: Difference, pairs: int) -> str:
     else:
         size = number(abs(difference.difference), difference.metric.digits)
         unit = f" {difference.metric.unit}" if difference.metric.unit else ""
-        said = f"The difference holds up: {name} of the first is {size}{unit} {_direction(difference)} ({p}; {basis})."
+        said = f"{_holds_up(difference)}: {name} of the first is {size}{unit} {_direction(difference)} ({p}; {basis})."
     return f"{said} {_condition(difference)}"
 
 
@@ -48,7 +50,7 @@ def remarks(compared: Compared) -> tuple[str, ...]:
     """Return the sentences that belong under all pairs."""
     patients = min(difference.patients for difference in compared.differences)
     pairs = len(compared.pairs)
-    found = [compared.resolution.sentence]
+    found = [compared.resolution.sentence, UNCORRECTED]
     if smallest_p(patients) <= 1 - LEVEL < smallest_p(patients) * pairs:
         found.append(f"{patients} patients cannot show a difference among {pairs} pairs: compare fewer.")
     if patients < FEW_PATIENTS:
@@ -82,14 +84,18 @@ def to_dict(compared: Compared) -> dict[str, Any]:
     return plain
 
 
+def _holds_up(difference: Difference) -> str:
+    return "The difference holds up" + ("" if difference.over_seeds else " for these trained networks")
+
+
 def _condition(difference: Difference) -> str:
     if difference.over_seeds:
-        return "It speaks of other patients and other seeds."
+        return "This speaks of other patients and other seeds."
     once = [name for name, mean in (("first", difference.first), ("second", difference.second)) if mean.seeds < 2]
     who = {1: f"the {''.join(once)} has", 2: "both have"}.get(len(once), "each fold has")
     return (
-        f"It is conditional on these trained networks: {who} one seed, and another may give another difference. Train "
-        "each with two seeds or more, three at best."
+        f"This speaks of other patients, and is conditional on one seed: {who} no other, which may give another "
+        "difference. Train each with two seeds or more, three at best."
     )
 
 

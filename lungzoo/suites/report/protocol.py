@@ -35,9 +35,10 @@ def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, 
     seeds = sorted({record.seed for record in finished})
     over = f", means over seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f", seed {seeds[0]}"
     lines.append("Chosen on the validation split alone: best epoch of each run, order of the rows, ★.")
-    lines.append(f"Test split predicted once per run{over}. [ ]: 95% interval, bootstrap over patients.")
+    drawn = "patients and seeds" if len(seeds) > 1 else "patients"
+    lines.append(f"Test split predicted once per run{over}. [ ]: 95% interval over {drawn}.")
     lines.append(
-        "Dice, IoU, precision, recall: mean over slices with a lesion. FP: share of lesion-free slices marked."
+        "Means over slices with a lesion; FP lesions: a slice, over all; FP: share of lesion-free slices marked."
     )
     lines += sorted({text for record in finished if (text := record.split["leakage"])})
     return tuple(lines)

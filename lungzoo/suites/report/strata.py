@@ -15,6 +15,8 @@ from lungzoo.suites.report.results import SuiteResults
 # Where management of a solid nodule changes at baseline, as diameters; Lung-RADS v2022, American College of Radiology.
 SIZE_EDGES_MM = (6.0, 8.0, 15.0)
 MIN_CASES = 5
+# From this share of the lesions on, sizes are in mm, and those of unknown spacing are left out.
+LEAST_KNOWN = 0.5
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ def diameters_mm(results: SuiteResults) -> np.ndarray:
 
 def _sizes(results: SuiteResults, lesion: np.ndarray) -> list[Stratum]:
     sizes = diameters_mm(results)
-    if lesion.any() and np.isfinite(sizes[lesion]).all():
-        edges, unit = SIZE_EDGES_MM, "mm"
+    known = np.isfinite(sizes)
+    if lesion.any() and known[lesion].mean() >= LEAST_KNOWN:
+        lesion, edges, unit = lesion & known, SIZE_EDGES_MM, "mm"
     else:
         sizes = results.cases["reference_px"].to_numpy(float)
         edges, unit = _thirds(sizes[lesion]), "px"

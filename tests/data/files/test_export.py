@@ -91,7 +91,9 @@ def test_an_image_needs_every_slice(dataset, tmp_path):
 
 def test_more_readers_than_there_are(dataset, tmp_path):
     prepared, _ = dataset(RAS)
-    with pytest.raises(UsageError, match=r"2 reader\(s\) who drew, one, two, .*Received: min_readers = 3. Allowed: 1 to 2"):
+    with pytest.raises(
+        UsageError, match=r"2 reader\(s\) who drew, one, two, .*Received: min_readers = 3. Allowed: 1 to 2"
+    ):
         export_volume(prepared, "P1/ct", tmp_path / "a.nii", "mask", min_readers=3)
     assert list(tmp_path.glob("*.nii")) == []
 

@@ -153,5 +153,5 @@ def test_a_mask_value_that_occurs_nowhere(written):
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(DatasetError, match="is a folder. Give one HDF5 file; images in a folder are read by the read"):
+    with pytest.raises(DatasetError, match=r"is a folder\. Give one HDF5 file; images in a folder are read by the"):
         Hdf5Reader(tmp_path, ROW)

@@ -23,7 +23,10 @@ from lungzoo.errors import ConfigError, DatasetError, ImportRefused, StorageErro
 WHOLE = np.array([[-3024, 40, -900, -850], [-1024, 30, -880, 0], [-1024, 50, -1000, 60]], np.float64)
 LUNG = np.array([[0, 0, 1, 1], [0, 0, 1, 0], [0, 0, 1, 0]])
 MASK = np.array([[0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]], np.int8)
-NO_PATIENTS = "The source names no patients: each row counts as one, and slices of one person may be in two splits"
+NO_PATIENTS = (
+    "The source names no patients: each row counts as one. Splits keep near-duplicate slices together; other "
+    "slices of one person may still be in two parts"
+)
 
 
 def row(**changes: object) -> dict[str, object]:
@@ -133,6 +136,7 @@ class TestReading:
         dataset = PreparedDataset(tmp_path / "d")
         assert dataset.cases["published_split"].tolist() == ["train", "train"]
         assert dataset.info["notes"] == [NO_PATIENTS]
+        assert not dataset.patients_known
         assert dataset.info["citation"].endswith("doi:10.17632/5rr22hgzwr.1")
         assert steps == [(1, 2), (2, 2)]
 

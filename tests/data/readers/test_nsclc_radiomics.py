@@ -114,7 +114,7 @@ def test_what_an_import_refuses_is_foreseen(source, writer, tmp_path):
 
 
 def test_a_lesion_beyond_the_picture_is_refused(source, writer, tmp_path):
-    writer.save(writer.structure_set({"GTV-1": [box(100) + (5000, 0, 0)]}, "P9"), source / "plans" / "P9.dcm")
+    writer.save(writer.structure_set({"GTV-1": [box(100) + np.array((5000, 0, 0))]}, "P9"), source / "plans" / "P9.dcm")
     with pytest.raises(ImportRefused, match="GTV-1, contour 1: lies outside the picture"):
         import_dataset(NsclcRadiomicsReader(source), "nsclc-radiomics", tmp_path / "d")
 

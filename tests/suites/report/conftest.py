@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,9 +11,13 @@ import pandas as pd
 import pytest
 
 from lungzoo.config import ExperimentConfig
+from lungzoo.evaluation.curves import Curves
 from lungzoo.evaluation.score import slice_metrics
 from lungzoo.metrics.contract import METRICS_VERSION
+from lungzoo.suites.report.report import build_report
 from lungzoo.tracking.record import PlannedRun, RunRecord, SuitePlan
+
+from ...conftest import ListTracker
 
 DATASET = {"name": "d", "title": "D", "licence": "CC0-1.0", "fingerprint": "d" * 64, "slices": 30, "patients": 9}
 SPLIT = {
@@ -94,3 +99,44 @@ def large_study(study: Study) -> Study:
             dice = np.clip(np.repeat(hard, 3) + rng.normal(0, 0.05, 120) - worse, 0, 1)
             study.finish(study.plan(transfer, seed), case_table(dice.tolist(), patients), 0.8 - worse + seed / 100)
     return study
+
+
+DRAWS = 200
+READERS = ("agreement_model_readers", "agreement_readers_pairwise", "agreement_model_rest", "agreement_reader_rest")
+
+
+def leave(study, run) -> None:
+    """Leave a history and curves, as a run does."""
+    folder = study.tracker.folder / run.fingerprint
+    history = [{"loss": 1.0 - 0.1 * epoch, "val_dice": 0.1 * epoch} for epoch in range(4)]
+    (folder / "history.json").write_text(json.dumps(history))
+    reference = np.zeros((8, 8), bool)
+    reference[2:5, 2:5] = True
+    probability = np.where(reference, 0.8, 0.1)
+    counts = Curves.of(probability, reference, probability > 0.5, 1)
+    (folder / "curves.json").write_text(json.dumps(counts.to_dict()))
+
+
+def whole(study, arms=("scratch", "imagenet-frozen", "imagenet-finetune"), seeds=(0, 1)):
+    """A suite with everything that a figure can show."""
+    rng = np.random.default_rng(0)
+    for number, arm in enumerate(arms):
+        for seed in seeds:
+            dice = np.clip(0.5 + 0.1 * number + rng.normal(0, 0.05, 40), 0, 1).tolist()
+            columns = {
+                "label": ["benign", "malignant"] * 20,
+                "reference_mm2": np.linspace(10, 300, 40),
+                "label_true": [0, 1] * 20,
+                "label_predicted": [0, 1, 1, 0] * 10,
+            } | dict.fromkeys(READERS, 0.8)
+            run = study.plan(arm, seed)
+            run.config["model"]["labels"] = ["benign", "malignant"]
+            study.finish(run, case_table(dice, **columns), val_dice=0.5 + 0.1 * number)
+            leave(study, run)
+    return build_report(study.suite, study.tracker, DRAWS)
+
+
+@pytest.fixture(scope="module")
+def whole_report(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The report of `whole`, made once for tests that only read it."""
+    return whole(Study(ListTracker(tmp_path_factory.mktemp("whole"))))

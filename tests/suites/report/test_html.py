@@ -10,14 +10,17 @@ from PIL import Image
 from lungzoo.suites.report.html.page import to_html
 from lungzoo.suites.report.report import build_report
 
-from .conftest import case_table
-from .test_figures import DRAWS, whole
+from .conftest import DRAWS, case_table
 
 BROWSER = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
 
 
-def test_the_page_needs_nothing_beside_it(study):
-    page = to_html(whole(study))
+@pytest.fixture(scope="module")
+def page(whole_report):
+    return to_html(whole_report)
+
+
+def test_the_page_needs_nothing_beside_it(page):
     assert set(re.findall(r'(?:src|href)="([^"]{5})', page)) <= {"data:", "#over"} | {
         address[:5] for address in re.findall(r'href="(#[^"]+)"', page)
     }
@@ -26,9 +29,8 @@ def test_the_page_needs_nothing_beside_it(study):
     assert "url(" not in page
 
 
-def test_table_pairs_and_protocol_are_on_the_page(study):
-    report = whole(study)
-    page = to_html(report)
+def test_table_pairs_and_protocol_are_on_the_page(whole_report, page):
+    report = whole_report
     for row in report.table.rows:
         assert row.arm in page
         assert f"{row.metrics['dice']['mean']:.3f} [" in page
@@ -64,17 +66,16 @@ def test_overlays_are_shown_with_their_run_and_a_broken_one_is_left_out(study):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium or google-chrome")
-def test_a_click_on_a_heading_sorts(study, tmp_path):
+def test_a_click_on_a_heading_sorts(page, tmp_path):
     clicks = "<script>document.querySelectorAll('#leaderboard th button')[3].click();{}</script></body>"
     orders = []
     for again in ("", "document.querySelectorAll('#leaderboard th button')[3].click();"):
         file = tmp_path / "page.html"
-        file.write_text(to_html(whole(study)).replace("</body>", clicks.format(again)))
+        file.write_text(page.replace("</body>", clicks.format(again)))
         command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", f"file://{file}"]
-        page = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
-        body = page[page.index("<tbody>") : page.index("</tbody>")]
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+        body = shown[shown.index("<tbody>") : shown.index("</tbody>")]
         orders.append([float(value) for value in re.findall(r">(0\.\d{3}) \[", body)])
-        study.runs.clear()
     assert orders[0] == sorted(orders[0], reverse=True)
     assert orders[1] == sorted(orders[0])
     assert len(set(orders[0])) == 3

@@ -32,6 +32,11 @@ def test_without_spacing_there_are_thirds_in_pixels(study):
     assert [each.title for each in strata(results)] == ["< 17 px", "17–23 px", "≥ 23 px"]
 
 
+def test_slices_of_unknown_spacing_are_left_out_where_most_are_known(study):
+    results = results_of(study, reference_mm2=[20.0] * 6 + [45.0] * 6 + [np.nan] * 4)
+    assert [(each.title, int(each.cases.sum())) for each in strata(results)] == [("< 6 mm", 6), ("6–8 mm", 6)]
+
+
 def test_labels_and_lesion_free_cases(study):
     labels = ["benign"] * 6 + ["malignant"] * 6 + [""] * 6
     groups = ["lesion"] * 11 + ["empty"] * 7

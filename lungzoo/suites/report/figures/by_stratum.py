@@ -16,8 +16,8 @@ _TITLES = {"size": "Size of the lesion in the slice", "label": "Label"}
 @report_figure("by_stratum", title="Which lesions are hard?", order=60)
 def by_stratum(report: Report) -> Any:
     """Mean with 95% interval over the lesions of one size or label. Sizes are the diameter of the disc of the
-    reference's area in the slice, cut where Lung-RADS changes its advice (thirds of the cases, in pixels, where the
-    spacing is not known). n counts slices."""
+    reference's area in the slice, cut where Lung-RADS changes its advice; slices of unknown spacing are left out,
+    and where most are, sizes are thirds in pixels. n counts slices."""
     kinds: dict[str, list[Stratum]] = {}
     for stratum in strata(report.results):
         kinds.setdefault(stratum.kind, []).append(stratum)

@@ -107,7 +107,7 @@ def _pooled(report: Report) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """Return headings, and by arm figures of all pixels together and of probabilities: means over runs."""
     found = {}
     for arm in report.results.with_results:
-        runs = [{f"pooled_{name}": value for name, value in run.pooled.items()} | run.curves for run in arm.finished]
+        runs = [run.pooled | run.curves for run in arm.finished]
         names = dict.fromkeys(name for run in runs for name in run)
         found[arm.arm] = {name: _mean([run.get(name, math.nan) for run in runs]) for name in names}
     names = list(dict.fromkeys(name for figures in found.values() for name in figures))

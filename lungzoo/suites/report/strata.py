@@ -13,7 +13,7 @@ from lungzoo.suites.report.analysis import limits_of
 from lungzoo.suites.report.results import SuiteResults
 
 # Where management of a solid nodule changes at baseline, as diameters; Lung-RADS v2022, American College of Radiology.
-SIZE_EDGES_MM = (6.0, 8.0, 15.0)
+SIZE_EDGES_MM: tuple[float, ...] = (6.0, 8.0, 15.0)
 MIN_CASES = 5
 # From this share of the lesions on, sizes are in mm, and those of unknown spacing are left out.
 LEAST_KNOWN = 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lungzoo.evaluation.curves import Curves
 from lungzoo.suites.report.figures.contract import report_figure
 from lungzoo.suites.report.figures.style import (
     GRID,
@@ -31,14 +32,8 @@ def calibration(report: Report) -> Any:
     left, right = axes.ravel()
     left.plot([0, 1], [0, 1], color=MUTED, lw=1)
     for place, arm in enumerate(shown):
-        curves = evidence[arm.arm].curves
-        look = {"color": colour(place), "ls": dash(place), "lw": 1.5, "marker": "o", "ms": 2.5}
-        bins = curves.calibration.reliability_curve()
-        error = curves.calibration.expected_calibration_error
-        name = f"{names[arm.arm]}, ECE {error:.4f}"
-        left.plot([each.confidence for each in bins], [each.frequency for each in bins], label=name, **look)
-        points = curves.thresholds.curve()
-        right.plot([point.threshold for point in points], [point.mean_dice for point in points], **look)
+        if curves := evidence[arm.arm].curves:
+            _draw(left, right, curves, place, names[arm.arm])
     for threshold in sorted({arm.config.score.threshold for arm in shown}):
         right.axvline(threshold, color=MUTED, ls=":", lw=1)
     left.set(xlabel="Predicted probability", ylabel="Share of lesion", xlim=(0, 1), ylim=(0, 1))
@@ -49,3 +44,12 @@ def calibration(report: Report) -> Any:
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
     say_rest(figure, len(shown), len(arms))
     return figure
+
+
+def _draw(left: Any, right: Any, curves: Curves, place: int, name: str) -> None:
+    look = {"color": colour(place), "ls": dash(place), "lw": 1.5, "marker": "o", "ms": 2.5}
+    bins, error = curves.calibration.reliability_curve(), curves.calibration.expected_calibration_error
+    confidence, frequency = [each.confidence for each in bins], [each.frequency for each in bins]
+    left.plot(confidence, frequency, label=f"{name}, ECE {error:.4f}", **look)
+    points = curves.thresholds.curve()
+    right.plot([point.threshold for point in points], [point.mean_dice for point in points], **look)

@@ -110,9 +110,9 @@ def _pooled(report: Report) -> tuple[list[str], list[tuple[str, list[str]]]]:
         runs = [run.pooled | run.curves for run in arm.finished]
         names = dict.fromkeys(name for run in runs for name in run)
         found[arm.arm] = {name: _mean([run.get(name, math.nan) for run in runs]) for name in names}
-    names = list(dict.fromkeys(name for figures in found.values() for name in figures))
-    rows = [(arm, [number(figures.get(name, math.nan), 4) for name in names]) for arm, figures in found.items()]
-    return [_words(name) for name in names], rows
+    keys = list(dict.fromkeys(name for figures in found.values() for name in figures))
+    rows = [(arm, [number(figures.get(name, math.nan), 4) for name in keys]) for arm, figures in found.items()]
+    return [_words(name) for name in keys], rows
 
 
 def _mean(values: list[float]) -> float:

@@ -21,6 +21,6 @@ setup(
     | {
         "lungzoo": ["py.typed"],
         "lungzoo.encoders": ["facts.json"],
-        "lungzoo.suites.report.html": ["*.j2", "*.css", "*.js"],
+        "lungzoo.suites.report.formats.html": ["*.j2", "*.css", "*.js"],
     },
 )

@@ -31,8 +31,8 @@ from lungzoo.encoders.contract import EncoderSpec  # noqa: E402
 from lungzoo.models.segmentation_models import ARCHITECTURES, BACKBONES  # noqa: E402
 from lungzoo.models.zoo import MODELS  # noqa: E402
 from lungzoo.schema import Frozen  # noqa: E402
-from lungzoo.suites.report.published import PAGE, faults, published_folders, read_meta  # noqa: E402
-from lungzoo.suites.report.published_page import page, section  # noqa: E402
+from lungzoo.suites.report.publishing.page import page, section  # noqa: E402
+from lungzoo.suites.report.publishing.published import PAGE, faults, published_folders, read_meta  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference.md"
 TABLES = ROOT / "docs" / "models.md"

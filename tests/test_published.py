@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lungzoo.metrics.contract import METRICS
-from lungzoo.suites.report.published import faults, published_folders, read_meta
-from lungzoo.suites.report.published_page import page
+from lungzoo.suites.report.publishing.page import page
+from lungzoo.suites.report.publishing.published import faults, published_folders, read_meta
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results"
 FOLDERS = published_folders(RESULTS)

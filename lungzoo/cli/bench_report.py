@@ -27,7 +27,7 @@ def report(
 ) -> None:
     """Print the table of the newest run of a suite, half done or whole."""
     from lungzoo.errors import UsageError
-    from lungzoo.suites.report.formats import TEXT, choose_format, write_file
+    from lungzoo.suites.report.formats.registry import TEXT, choose_format, write_file
 
     folders = [name for name, folder in (("--publish", publish), ("--paper", paper)) if folder is not None]
     if folders and (len(folders) > 1 or to or out or as_json):
@@ -37,7 +37,7 @@ def report(
     if publish is not None:
         _publish(found, suite, publish)
     elif paper is not None:
-        from lungzoo.suites.report.paper import write_paper
+        from lungzoo.suites.report.formats.paper import write_paper
 
         files = write_paper(found, paper)
         typer.echo(f"Wrote {len(files)} files. Make {paper}/report.pdf with: cd {paper} && latexmk")
@@ -68,7 +68,7 @@ def open_report(suite: str) -> Report:
 
 
 def _rendered(found: Report, name: str) -> str:
-    from lungzoo.suites.report.formats import FORMATS, TEXT
+    from lungzoo.suites.report.formats.registry import FORMATS, TEXT
 
     if name != TEXT:
         return FORMATS[name].render(found)
@@ -85,8 +85,8 @@ def _rendered(found: Report, name: str) -> str:
 
 def _publish(found: Report, suite: str, folder: Path) -> None:
     from lungzoo.content import find_content
-    from lungzoo.suites.report.provenance import provenance
-    from lungzoo.suites.report.publish import publish
+    from lungzoo.suites.report.publishing.provenance import provenance
+    from lungzoo.suites.report.publishing.publish import publish
 
     made = publish(found, find_content("suites", suite), folder)
     for note in provenance(found.results)["notes"]:

@@ -92,10 +92,10 @@ def _condition(difference: Difference) -> str:
     if difference.over_seeds:
         return "This speaks of other patients and other seeds."
     once = [name for name, mean in (("first", difference.first), ("second", difference.second)) if mean.seeds < 2]
-    who = {1: f"the {''.join(once)} has", 2: "both have"}.get(len(once), "each fold has")
+    whose = {1: f"of the {''.join(once)}", 2: "of each"}.get(len(once), "of each fold")
     return (
-        f"This speaks of other patients, and is conditional on one seed: {who} no other, which may give another "
-        "difference. Train each with two seeds or more, three at best."
+        f"This is conditional on the one seed {whose}: another may give another difference. Train each with two seeds "
+        "or more, three at best."
     )
 
 

@@ -99,7 +99,7 @@ def test_runs_by_the_beginning_of_their_id(large_study, ask):
     (difference,) = found.differences
     assert (difference.first.seeds, difference.second.seeds) == (1, 1)
     assert not difference.over_seeds
-    assert "is conditional on one seed: both have no other" in verdict(difference, 1)
+    assert "This is conditional on the one seed of each: another may give another difference." in verdict(difference, 1)
     assert "Seed noise is not in this figure" in remarks(found)[0]
 
 
@@ -351,7 +351,7 @@ def test_what_holds_up_alone_may_not_among_many(large_study, ask):
 def test_one_seed_against_three(large_study, ask):
     (found,) = ask(f"quick:{FROZEN}", "run:scratch-2").differences
     assert (found.first.over_seeds, found.second.over_seeds, found.over_seeds) == (True, False, False)
-    assert "conditional on one seed: the second has no other" in verdict(found, 1)
+    assert "conditional on the one seed of the second:" in verdict(found, 1)
 
 
 def test_five_cases_cannot_show_a_difference(study, other, cases, ask):

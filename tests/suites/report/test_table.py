@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lungzoo.suites.report.columns import columns, duration, number
-from lungzoo.suites.report.markdown import to_markdown
+from lungzoo.suites.report.formats.markdown import to_markdown
 from lungzoo.suites.report.report import build_report
 
 

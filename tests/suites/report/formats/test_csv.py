@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lungzoo.suites.report.csv_file import means_of, to_csv
+from lungzoo.suites.report.formats.csv_file import means_of, to_csv
 from lungzoo.suites.report.report import build_report
 from lungzoo.suites.report.strata import strata
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from lungzoo.metrics.contract import METRICS
 from lungzoo.suites.report.columns import columns, number, verdict, with_interval
-from lungzoo.suites.report.markdown import to_markdown
+from lungzoo.suites.report.formats.markdown import to_markdown
 from lungzoo.suites.report.names import short_names
-from lungzoo.suites.report.published import META, PAGE, RESULTS, table_in, with_nan
+from lungzoo.suites.report.publishing.published import META, PAGE, RESULTS, table_in, with_nan
 from lungzoo.suites.report.table import ResultTable
 
 # Columns of the short table, beside the arm, the primary metric and the groups.

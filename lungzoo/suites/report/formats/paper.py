@@ -7,7 +7,7 @@ from pathlib import Path
 from lungzoo.errors import UsageError, storage_error
 from lungzoo.suites.report.figures.contract import figures_in_order
 from lungzoo.suites.report.figures.style import save
-from lungzoo.suites.report.latex import escape, to_latex
+from lungzoo.suites.report.formats.latex import escape, to_latex
 from lungzoo.suites.report.names import short_names
 from lungzoo.suites.report.report import Report
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lungzoo.statistics.paired import Comparison
 from lungzoo.statistics.resolution import Resolution
-from lungzoo.suites.report.provenance import provenance
+from lungzoo.suites.report.publishing.provenance import provenance
 from lungzoo.suites.report.report import Report
 
 _PAIR = ("difference", "low", "high", "p", "p_holm", "p_wilcoxon", "p_wilcoxon_holm", "over_seeds")

@@ -7,10 +7,10 @@ import subprocess
 import pytest
 from PIL import Image
 
-from lungzoo.suites.report.html.page import to_html
+from lungzoo.suites.report.formats.html.page import to_html
 from lungzoo.suites.report.report import build_report
 
-from .conftest import DRAWS, case_table
+from ..conftest import DRAWS, case_table
 
 BROWSER = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from lungzoo.cli import app, bench_report
 from lungzoo.config import RESULTS_REVISION
 from lungzoo.errors import StorageError, UnknownNameError, UsageError
-from lungzoo.suites.report.formats import FORMATS, choose_format, write_file
-from lungzoo.suites.report.json_file import to_json
+from lungzoo.suites.report.formats.json_file import to_json
+from lungzoo.suites.report.formats.registry import FORMATS, choose_format, write_file
 from lungzoo.suites.report.report import build_report
 
 

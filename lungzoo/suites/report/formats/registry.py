@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lungzoo.errors import UnknownNameError, UsageError, storage_error
-from lungzoo.suites.report.csv_file import to_csv
-from lungzoo.suites.report.html.page import to_html
-from lungzoo.suites.report.json_file import to_json
-from lungzoo.suites.report.latex import to_latex
-from lungzoo.suites.report.markdown import to_markdown
+from lungzoo.suites.report.formats.csv_file import to_csv
+from lungzoo.suites.report.formats.html.page import to_html
+from lungzoo.suites.report.formats.json_file import to_json
+from lungzoo.suites.report.formats.latex import to_latex
+from lungzoo.suites.report.formats.markdown import to_markdown
 from lungzoo.suites.report.report import Report
 
 

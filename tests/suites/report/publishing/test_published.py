@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from lungzoo.cli import app, bench_report
 from lungzoo.errors import UsageError
-from lungzoo.suites.report.publish import publish
-from lungzoo.suites.report.published import faults, published_folders, read_meta
-from lungzoo.suites.report.published_page import page, section
+from lungzoo.suites.report.publishing.page import page, section
+from lungzoo.suites.report.publishing.publish import publish
+from lungzoo.suites.report.publishing.published import faults, published_folders, read_meta
 from lungzoo.suites.report.report import build_report
 
 SUITE = """name = "s"

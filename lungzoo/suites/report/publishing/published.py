@@ -12,7 +12,7 @@ from typing import Any
 
 from lungzoo.content import content_dir
 from lungzoo.errors import UsageError
-from lungzoo.suites.report.csv_file import means_of
+from lungzoo.suites.report.formats.csv_file import means_of
 from lungzoo.suites.report.table import ResultTable, Row
 from lungzoo.tracking.record import SuitePlan
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from lungzoo.suites.report.latex import escape, to_latex
+from lungzoo.suites.report.formats.latex import escape, to_latex
 from lungzoo.suites.report.report import build_report
 
 AWKWARD = r"a_b^2 100% & {c} | #d $e ~ \f <µ> é 肺"

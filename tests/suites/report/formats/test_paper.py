@@ -7,17 +7,17 @@ import pytest
 
 from lungzoo.errors import StorageError, UsageError
 from lungzoo.suites.report.figures.contract import figures_in_order
-from lungzoo.suites.report.paper import write_paper
+from lungzoo.suites.report.formats.paper import write_paper
 from lungzoo.suites.report.report import build_report
 
-from .conftest import DRAWS
+from ..conftest import DRAWS
 
 
 @pytest.fixture
 def few_figures(monkeypatch):
     """Two figures say as much of a folder as ten."""
     kept = figures_in_order()[:2]
-    monkeypatch.setattr("lungzoo.suites.report.paper.figures_in_order", lambda: kept)
+    monkeypatch.setattr("lungzoo.suites.report.formats.paper.figures_in_order", lambda: kept)
     return kept
 
 
@@ -51,6 +51,7 @@ def test_other_people_s_files_stay(study, tmp_path):
         write_paper(report, tmp_path / "report.tex" / "below")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("latexmk") is None, reason="needs latexmk")
 def test_latexmk_compiles_it(whole_report, tmp_path):
     write_paper(whole_report, tmp_path)

@@ -8,11 +8,11 @@ from pathlib import Path
 from lungzoo.config import ExperimentConfig
 from lungzoo.errors import UsageError, storage_error
 from lungzoo.suites.grid import expand, load_suite
-from lungzoo.suites.report.csv_file import to_csv
-from lungzoo.suites.report.formats import write_file
-from lungzoo.suites.report.json_file import as_values
-from lungzoo.suites.report.published import META, PAGE, RESULTS, sha256_of
-from lungzoo.suites.report.published_page import page
+from lungzoo.suites.report.formats.csv_file import to_csv
+from lungzoo.suites.report.formats.json_file import as_values
+from lungzoo.suites.report.formats.registry import write_file
+from lungzoo.suites.report.publishing.page import page
+from lungzoo.suites.report.publishing.published import META, PAGE, RESULTS, sha256_of
 from lungzoo.suites.report.report import Report
 from lungzoo.tracking.record import PlannedRun
 

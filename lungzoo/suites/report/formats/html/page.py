@@ -43,7 +43,7 @@ def to_html(report: Report) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    source = files("lungzoo.suites.report.html")
+    source = files("lungzoo.suites.report.formats.html")
     template = environment.from_string(source.joinpath("report.html.j2").read_text("utf-8"))
     shown = columns(report.table)
     rows = [row for row in report.table.rows if row.seeds]

@@ -1,0 +1,1 @@
+"""Finished suites as files that anyone can check without the tracking store: writing, reading back, pages."""

@@ -121,7 +121,7 @@ def test_wheel_holds_nothing_else(wheel: Path) -> None:
     stem = f"lungzoo-{project_version()}.dist-info"
     assert {name.split("/")[0] for name in names} == {"lungzoo", stem}
     kinds = {Path(name).suffix for name in names if name.startswith("lungzoo/")}
-    assert kinds <= {".py", ".toml", ".npz", ".json", ".typed", ".html", ".css", ".j2", ".svg"}
+    assert kinds <= {".py", ".toml", ".npz", ".json", ".typed", ".css", ".j2", ".js"}
     assert not [name for name in names if "test" in name.split("/")[1]]
 
 
@@ -136,6 +136,13 @@ def test_wheel_holds_the_published_weights_and_a_stand_in(wheel: Path) -> None:
 def test_wheel_holds_every_module(wheel: Path) -> None:
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")}
     assert packed == {path.relative_to(ROOT).as_posix() for path in (ROOT / "lungzoo").rglob("*.py")}
+
+
+def test_wheel_holds_what_the_html_report_is_made_of(wheel: Path) -> None:
+    folder = "lungzoo/suites/report/formats/html"
+    files = {f"{folder}/{path.name}" for path in (ROOT / folder).iterdir() if path.suffix in (".j2", ".css", ".js")}
+    assert len(files) == 3
+    assert files <= set(zipfile.ZipFile(wheel).namelist())
 
 
 def test_installed_package_is_the_one_in_the_new_environment(python: Path, tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ from lungzoo.tracking.record import RunRecord
 
 _NEXT = {
     "dataset": "Run one of them again on the dataset of the other: --data DIR",
-    "split": "Run one of them again with the split of the other; its split.json is among the artifacts of each run: "
-    "data.split_file",
+    "split": "Run one of them again with the split of the other, the split.json among its artifacts: data.split_file",
     "metrics version": "Run what is older again with --fresh: it is then scored by this lungzoo",
     "score": "Run one of them again with the [score] settings of the other",
     "cases": "Run one of them again with the [data] settings of the other",
@@ -60,7 +59,10 @@ def check_comparable(first: Side, one: ArmResults, second: Side, other: ArmResul
     if not facts and one.complete and other.complete:
         facts = _of_cases(first, one, second, other)
     if facts:
-        steps = dict.fromkeys(_NEXT[fact.kind] for fact in facts)
+        kinds = {fact.kind: fact for fact in facts}
+        if "dataset" in kinds:
+            kinds.pop("split", None)  # a split is of a dataset
+        steps = [_NEXT[kind] for kind in kinds]
         raise Incomparable(
             f"'{one.arm}' of {first.name} and '{other.arm}' of {second.name} cannot be compared, because these differ: "
             f"{'; '.join(map(str, facts))}. {'. '.join(steps)}."

@@ -177,8 +177,7 @@ def test_another_version_of_the_dataset(study, other, cases, ask):
     assert refusal(ask) == (
         f"'{SCRATCH}' of quick and '{SCRATCH}' of lidc-transfer-v1 cannot be compared, because these differ: dataset "
         "fingerprint (dddddddddddd and eeeeeeeeeeee); split fingerprint (ssssssssssss and tttttttttttt). Run one of "
-        "them again on the dataset of the other: --data DIR. Run one of them again with the split of the other; its "
-        "split.json is among the artifacts of each run: data.split_file."
+        "them again on the dataset of the other: --data DIR."
     )
 
 

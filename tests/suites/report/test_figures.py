@@ -58,7 +58,7 @@ def test_more_arms_than_colours_say_how_many_are_shown(study):
 def test_the_forest_shows_the_means_of_the_table(whole_report):
     report = whole_report
     axes = FIGURES.get("forest").draw(report).axes[0]
-    shown = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+    shown = axes.collections[1].get_offsets()[:, 0].tolist()
     assert shown == [row.metrics["dice"]["mean"] for row in report.table.rows]
     assert axes.get_yticklabels()[0].get_text() == "imagenet-finetune ★"
 

@@ -26,9 +26,11 @@ def cost(report: Report) -> Any:
     figure, axes = new_figure(height, 1, len(panels), sharey=True)
     flat = axes.ravel() if len(panels) > 1 else [axes]
     for panel, (key, title) in zip(flat, panels, strict=True):
-        for place, row in enumerate(rows):
-            if _known(row, key):
-                _mark(panel, row.cost[key], figures[row.arm][metric.name], place)
+        known = [(place, row) for place, row in enumerate(rows) if _known(row, key)]
+        shown = [figures[row.arm][metric.name] for _, row in known]
+        x, colours = [row.cost[key] for _, row in known], [colour(place) for place, _ in known]
+        panel.vlines(x, [each["low"] for each in shown], [each["high"] for each in shown], colors=colours, lw=1.4)
+        panel.scatter(x, [each["mean"] for each in shown], c=colours, s=32, zorder=3)
         panel.set_xscale("log")
         panel.set_xlabel(title)
         panel.grid(color=GRID)
@@ -46,12 +48,6 @@ def _known(row: Row, key: str) -> bool:
     return math.isfinite(value) and value > 0
 
 
-def _mark(axes: Any, x: float, found: dict[str, float], place: int) -> None:
-    if math.isfinite(found["low"]):
-        axes.plot([x, x], [found["low"], found["high"]], color=colour(place), lw=1.4, alpha=0.7)
-    axes.plot([x], [found["mean"]], "o", color=colour(place), ms=6)
-
-
 def _plain_ticks(axes: Any) -> None:
     from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
 
@@ -59,6 +55,6 @@ def _plain_ticks(axes: Any) -> None:
     if high / low < 10:
         axes.set_xscale("linear")
         axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.08 * axes.dataLim.x1)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -7,7 +7,7 @@ from typing import Any
 
 from lungzoo.suites.report.columns import with_interval
 from lungzoo.suites.report.figures.contract import report_figure
-from lungzoo.suites.report.figures.style import GRID, INK, colour, names_of, new_figure
+from lungzoo.suites.report.figures.style import GRID, INK, mark_rows, names_of, new_figure
 from lungzoo.suites.report.report import Report
 
 
@@ -21,11 +21,9 @@ def forest(report: Report) -> Any:
         return None
     names = names_of(report)
     figure, axes = new_figure(0.9 + 0.28 * len(rows))
-    for place, row in enumerate(rows):
-        found = figures[row.arm][metric.name]
-        if math.isfinite(found["low"]):
-            axes.plot([found["low"], found["high"]], [place, place], color=colour(place), lw=2.2, solid_capstyle="butt")
-        axes.plot([found["mean"]], [place], "o", color=colour(place), ms=6)
+    shown = [figures[row.arm][metric.name] for row in rows]
+    mark_rows(axes, *([found[key] for found in shown] for key in ("mean", "low", "high")))
+    for place, (row, found) in enumerate(zip(rows, shown, strict=True)):
         text = with_interval(found, metric.digits) + (f"  {row.letters}" if row.letters else "")
         axes.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=INK)
     axes.set_yticks(range(len(rows)), [names[row.arm] + (" ★" if row.selected else "") for row in rows])

@@ -10,7 +10,7 @@ import numpy as np
 from lungzoo.statistics.bootstrap import intervals
 from lungzoo.suites.report.columns import with_interval
 from lungzoo.suites.report.figures.contract import report_figure
-from lungzoo.suites.report.figures.style import GRID, INK, colour, names_of, new_figure
+from lungzoo.suites.report.figures.style import GRID, INK, mark_rows, names_of, new_figure
 from lungzoo.suites.report.report import Report
 from lungzoo.suites.report.results import ArmResults
 
@@ -55,8 +55,4 @@ def _draw(axes: Any, report: Report, arms: list[ArmResults], model: str, human: 
     axes.axvline(found.mean[0], color=INK, lw=1)
     interval = with_interval({"mean": found.mean[0], "low": found.low[0], "high": found.high[0]})
     axes.set_xlabel(f"Dice\nreaders {interval}, n = {found.cases[0]}")
-    for place in range(len(arms)):
-        mean, low, high = found.mean[place + 1], found.low[place + 1], found.high[place + 1]
-        if math.isfinite(low):
-            axes.plot([low, high], [place, place], color=colour(place), lw=2)
-        axes.plot([mean], [place], "o", color=colour(place), ms=5)
+    mark_rows(axes, found.mean[1:].tolist(), found.low[1:].tolist(), found.high[1:].tolist())

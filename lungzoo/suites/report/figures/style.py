@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -33,6 +33,7 @@ _SETTINGS = {
     "grid.color": GRID,
     "legend.frameon": False,
     "legend.fontsize": 8,
+    "svg.fonttype": "none",
     "svg.hashsalt": "lungzoo",
     "pdf.fonttype": 42,
 }
@@ -74,6 +75,13 @@ def colour(number: int) -> str:
 def dash(number: int) -> str:
     """Return the line style of an arm by its place in the table."""
     return DASHES[number // len(COLOURS) % len(DASHES)]
+
+
+def mark_rows(axes: Any, mean: Sequence[float], low: Sequence[float], high: Sequence[float]) -> None:
+    """Draw means and their intervals as rows, from the top down in the colours of the table; NaN is left out."""
+    places, colours = range(len(mean)), [colour(place) for place in range(len(mean))]
+    axes.hlines(places, low, high, colors=colours, lw=2.2)
+    axes.scatter(mean, places, c=colours, s=32, zorder=3)
 
 
 def names_of(report: Report) -> dict[str, str]:

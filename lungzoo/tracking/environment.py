@@ -18,11 +18,21 @@ def describe_environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "machine": platform.processor() or platform.machine(),
+        "machine": processor(),
         "cpus": os.cpu_count(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "git_commit": git_commit(),
     }
+
+
+def processor() -> str:
+    """Return the name of the processor, or the kind of machine where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next((name for name in names if name), "") or platform.processor() or platform.machine()
 
 
 def git_commit() -> str:

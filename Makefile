@@ -30,7 +30,7 @@ check: ## Lint, format check, types, and whether the generated docs are current
 	$(PYTHON) docs/build.py --check
 
 test: ## The tests that take seconds
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2
 
 test-slow: ## The tests that take minutes
 	$(PYTHON) -m pytest -m slow

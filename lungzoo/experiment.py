@@ -84,6 +84,12 @@ def run_experiment(
     return record
 
 
+def parts_of(config: ExperimentConfig) -> dict[str, str]:
+    """Return what the network that trains is made of, by name; a linear probe has a decoder of its own."""
+    spec = MODELS.get(effective_model(config.model, config.transfer).name)
+    return {"encoder": spec.encoder, "decoder": spec.decoder}
+
+
 def ended_event(record: RunRecord) -> RunEnded:
     """Return the event that tells how a run ended."""
     score = record.metrics.get("dice", {}).get("mean")
@@ -135,7 +141,7 @@ class _Run:
             dataset=describe_dataset(dataset),
             split=describe_split(self.split, self.rows, leakage_warning(config, dataset, tracker)),
             environment=describe_environment(),
-            parts=_parts(config),
+            parts=parts_of(config),
             started=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
@@ -329,12 +335,6 @@ def _save_weights(model: Any, config: ModelConfig, record: RunRecord, split: Spl
     digest = write_weights(model, file)
     manifest = weights_manifest(record, config, split, file, digest)
     write_manifest(manifest, folder / "manifest.json")
-
-
-def _parts(config: ExperimentConfig) -> dict[str, str]:
-    """Return what the network that trains is made of, by name; a linear probe has a decoder of its own."""
-    spec = MODELS.get(effective_model(config.model, config.transfer).name)
-    return {"encoder": spec.encoder, "decoder": spec.decoder}
 
 
 def _write_outcome(record: RunRecord, trace: str, folder: Path) -> None:

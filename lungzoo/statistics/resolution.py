@@ -48,7 +48,10 @@ def resolution(comparison: Comparison, metric: str = "Dice", power: float = 0.8,
     seeds = comparison.seeds
     several = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()}–{seeds.max()}"
     of_seeds = f", {several} seeds" if comparison.over_seeds.all() else ""
-    rest = f"{comparison.patients} patients, {comparison.cases} cases{of_seeds}"
+    pair = (
+        "one pair" if len(comparison.p) == 1 else f"the median of {len(comparison.p)} pairs, before Holm's correction"
+    )
+    rest = f"{pair}, {comparison.patients} patients, {comparison.cases} cases{of_seeds}"
     return _in_words(smallest, comparison.patients, metric, power, alpha, rest, bool(comparison.over_seeds.all()))
 
 
@@ -91,7 +94,7 @@ def resolution_of_one(
     smallest = float(detectable(spread, power, alpha)[0])
     seeds = f", {len(sums.totals[0])} seeds" if spread.over_seeds.all() else ""
     assumed = f"assumed: a second arm like this one, correlation {correlation:g}"
-    rest = f"{counted} patients, {sums.cases[0]} cases{seeds}; {assumed}"
+    rest = f"one pair, {counted} patients, {sums.cases[0]} cases{seeds}; {assumed}"
     return _in_words(smallest, counted, metric, power, alpha, rest, bool(spread.over_seeds.all()))
 
 
@@ -127,6 +130,6 @@ def _in_words(
     given = "" if over_seeds else " Seed noise is not in this figure: it holds for these trained networks."
     sentence = (
         f"Two arms whose {metric} differs by {smallest:.2g} are told apart with {power:.0%} power, smaller differences "
-        f"less often (two-sided {alpha:.0%}, one pair, {rest}).{given}"
+        f"less often (two-sided {alpha:.0%}, {rest}).{given}"
     )
     return Resolution(smallest, power, alpha, sentence)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from filelock import FileLock
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
 
 from lungzoo.errors import TrackingError, storage_error
@@ -51,6 +53,45 @@ def open_store(uri: str) -> MlflowClient:
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     return client
+
+
+class Patience:
+    """Keeps a store that is silent from holding up training.
+
+    MLflow tries again for four minutes before it gives up. Here it tries once more and waits for seconds; after a
+    failure there is no new attempt for ten times as long as that one took. What is not taken is logged in the end.
+    """
+
+    def __init__(self) -> None:
+        self._again_at = 0.0
+
+    @contextmanager
+    def attempt(self, uri: str) -> Iterator[None]:
+        """Talk to a store; raises TrackingError at once where it was silent a moment ago."""
+        began = time.monotonic()
+        if began < self._again_at:
+            raise TrackingError(f"The tracking store {uri} did not answer a moment ago.")
+        try:
+            with talking(uri), _hasty():
+                yield
+        except TrackingError:
+            now = time.monotonic()
+            self._again_at = now + 10 * (now - began)
+            raise
+
+
+@contextmanager
+def _hasty() -> Iterator[None]:
+    """Have MLflow give up soon, unless its own variables say how long it should try."""
+    limits = {MLFLOW_HTTP_REQUEST_MAX_RETRIES: 1, MLFLOW_HTTP_REQUEST_TIMEOUT: 10}
+    changed = [variable for variable in limits if not variable.is_set()]
+    for variable in changed:
+        variable.set(limits[variable])
+    try:
+        yield
+    finally:
+        for variable in changed:
+            variable.unset()
 
 
 def end_run(client: MlflowClient, run_id: str, status: str) -> None:

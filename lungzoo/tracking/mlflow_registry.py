@@ -21,12 +21,12 @@ from lungzoo.weights.manifest import read_manifest
 from mlflow import MlflowClient
 
 ALIAS = "champion"
-_WEIGHTS_TAG = "weights_sha256"
+_WEIGHTS_TAG, _MODEL_TAG = "weights_sha256", "model_id"
 _EXAMPLE_SIDE_PX = 32
 
 
 def register(
-    client: MlflowClient, experiment_id: str, name: str, run_id: str, weights: Path, champion: Champion
+    client: MlflowClient, experiment_id: str, name: str, run_id: str, weights: Path, champion: Champion, suite_id: str
 ) -> tuple[str, bool]:
     """Make the weights of a run a version of a registered model, and that version the champion.
 
@@ -37,6 +37,7 @@ def register(
         run_id: the run that the weights are of.
         weights: folder of weights and manifest.
         champion: what to say of them.
+        suite_id: the suite's run, which lists the model, too.
 
     Returns:
         The version, and whether it is new: the same weights stay the same version.
@@ -47,27 +48,37 @@ def register(
     sha256 = read_manifest(weights / "manifest.json").sha256
     with suppress(MlflowException):  # there already
         client.create_registered_model(name)
-    there = [v for v in client.search_model_versions(f"name = '{name}'") if v.tags.get(_WEIGHTS_TAG) == sha256]
-    if there:
-        number = there[0].version
+    known = [v for v in client.search_model_versions(f"name = '{name}'") if _MODEL_TAG in v.tags]
+    same = [(v.version, v.tags[_MODEL_TAG]) for v in known if v.tags.get(_WEIGHTS_TAG) == sha256]
+    if same:
+        number, model_id = same[0]
     else:
         model = _log_model(client, experiment_id, name, run_id, weights, champion)
-        tags = {**champion.tags, _WEIGHTS_TAG: sha256}
-        # By place: for "models:/<id>" MLflow would ask its global tracking URI, which need not be this store.
-        number = client.create_model_version(
-            name,
-            model.artifact_location,
-            run_id,
-            tags,
-            description=champion.description,
-            await_creation_for=0,
-            model_id=model.model_id,
-        ).version
-        listed = json.dumps([{"name": name, "version": number}])
-        client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": listed})
+        number, model_id = _new_version(client, name, run_id, model, champion, sha256), model.model_id
+    outputs = client.get_run(suite_id).outputs
+    if model_id not in [output.model_id for output in (outputs.model_outputs if outputs else [])]:
+        client.log_outputs(suite_id, [LoggedModelOutput(model_id, step=0)])
     client.set_registered_model_alias(name, ALIAS, number)
     client.update_registered_model(name, champion.description)
-    return str(number), not there
+    return str(number), not same
+
+
+def _new_version(
+    client: MlflowClient, name: str, run_id: str, model: LoggedModel, champion: Champion, sha256: str
+) -> str:
+    tags = {**champion.tags, _WEIGHTS_TAG: sha256, _MODEL_TAG: model.model_id}
+    made = client.create_model_version(
+        name,
+        model.artifact_location,  # for "models:/<id>" MLflow would ask its global tracking URI, not this store
+        run_id,
+        tags,
+        description=champion.description,
+        await_creation_for=0,
+        model_id=model.model_id,
+    )
+    listed = json.dumps([{"name": name, "version": made.version}])
+    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": listed})
+    return str(made.version)
 
 
 def _log_model(

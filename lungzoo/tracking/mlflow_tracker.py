@@ -16,7 +16,7 @@ from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from lungzoo.errors import LungzooError, TrackingError, UsageError
-from lungzoo.tracking.mlflow_connection import check_not_moved, end_run, open_store, talking
+from lungzoo.tracking.mlflow_connection import Patience, check_not_moved, end_run, open_store, talking
 from lungzoo.tracking.mlflow_entities import dataset_inputs, metrics_at, params_of, tags_of
 from lungzoo.tracking.mlflow_registry import ALIAS, register
 from lungzoo.tracking.mlflow_suite import offer_views, write_summary
@@ -63,6 +63,7 @@ class MlflowTracker:
         self._known: dict[str, Run] = {}
         self._only: Run | None = None
         self._watch: MachineWatch | None = None
+        self._patience = Patience()
         self.unreadable: set[str] = set()
         """Names of recorded runs whose artifacts cannot be read any more."""
 
@@ -85,21 +86,21 @@ class MlflowTracker:
 
     def close_suite(self, suite_id: str, status: str, summary: SuiteSummary | None) -> str:
         """See `Tracker.close_suite`."""
-        note = self._register(summary.champion) if summary and summary.champion else ""
+        note = self._register(suite_id, summary.champion) if summary and summary.champion else ""
         with talking(self.uri):
             if summary:
                 write_summary(self._client, self._experiment_id, suite_id, summary, note)
             end_run(self._client, suite_id, _ENDED[status])
         return note
 
-    def _register(self, champion: Champion) -> str:
+    def _register(self, suite_id: str, champion: Champion) -> str:
         """Register the weights that a suite recommends; says what became of it, since a suite ends well without."""
         try:
             with talking(self.uri):
                 runs = self._known if champion.fingerprint in self._known else self._newest({champion.fingerprint})
                 run = runs[champion.fingerprint]
                 place = (self._experiment_id, self.experiment, run.info.run_id, self._artifact(run, "weights"))
-                version, new = register(self._client, *place, champion)
+                version, new = register(self._client, *place, champion, suite_id)
         except LungzooError as error:
             return f"The chosen weights are not registered as a model: {error}"
         state = "registered as" if new else "already"
@@ -140,7 +141,7 @@ class MlflowTracker:
         """Add one epoch's metrics, and what the machine did meanwhile; steps count from 1."""
         waiting = self._watch.waiting if self._watch else []
         count = len(waiting)
-        with talking(self.uri):
+        with self._patience.attempt(self.uri):
             self._log(run_id, metrics_at(epoch_metrics(metrics), epoch + 1) + waiting[:count])
         del waiting[:count]  # not reached where the store is silent: the next epoch takes them along
 
@@ -175,7 +176,7 @@ class MlflowTracker:
     def interrupt_run(self, run_id: str) -> None:
         """Mark a run that was stopped by hand; it can be reopened."""
         samples = self._stop_watching()
-        with talking(self.uri):
+        with self._patience.attempt(self.uri):
             self._log(run_id, samples)
             self._client.log_batch(run_id, tags=[RunTag(_STATUS, "interrupted")])
             end_run(self._client, run_id, "KILLED")

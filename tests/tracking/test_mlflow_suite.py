@@ -114,13 +114,15 @@ def test_new_weights_are_a_new_version_and_the_same_ones_are_not(tracker, tmp_pa
     assert note == "The chosen weights are registered as version 1 of the model: models:/s@champion"
     version = client.get_model_version_by_alias("s", "champion")
     assert (str(version.version), version.run_id, version.description) == ("1", run_id, "Words.")
-    assert version.tags == {"test_dice": "0.7000", "weights_sha256": sha256}
     (model,) = client.search_logged_models(["1"])
+    assert version.tags == {"test_dice": "0.7000", "weights_sha256": sha256, "model_id": model.model_id}
     assert (model.source_run_id, model.status) == (run_id, "READY")
     assert {metric.key: metric.value for metric in model.metrics}["test/dice"] == 0.7
-    assert client.get_run(run_id).outputs.model_outputs[0].model_id == model.model_id
+    for run in (run_id, suite_id):
+        assert [output.model_id for output in client.get_run(run).outputs.model_outputs] == [model.model_id]
 
     assert "are already version 1 of the model" in tracker.close_suite(suite_id, "finished", summary())
+    assert len(client.get_run(suite_id).outputs.model_outputs) == 1
     finish(tracker, tmp_path / "one", suite_id)  # another run, the same numbers
     tracker.find([RECORD.fingerprint])
     assert "are already version 1 of the model" in tracker.close_suite(suite_id, "finished", summary())

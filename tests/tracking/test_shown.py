@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lungzoo.config import ExperimentConfig
+from lungzoo.experiment import parts_of
 from lungzoo.tracking.record import RunRecord
 from lungzoo.tracking.shown import arm_tags, epoch_metrics, filter_tags, final_metrics
 
@@ -29,6 +30,21 @@ def test_tags_of_a_run_and_of_its_arm():
 
 def test_a_record_of_an_older_version_has_no_parts():
     assert "encoder" not in filter_tags(record(parts={}))
+
+
+@pytest.mark.parametrize(
+    ("model", "transfer", "encoder", "decoder"),
+    [
+        ({"name": "unet_resnet50"}, "imagenet-finetune", "resnet50", "unet"),
+        ({"name": "cnn_scratch"}, "scratch", "cnn", "unet"),
+        ({"name": "unet_resnet50"}, "imagenet-linear_probe", "resnet50", "linear"),
+        ({"name": "sm/fpn_resnet34"}, "imagenet-frozen", "sm/resnet34", "fpn"),
+        ({"name": "unetr", "in_slices": 5}, "scratch", "unetr", "unet3d"),
+    ],
+)
+def test_parts_of_every_provider(model, transfer, encoder, decoder):
+    config = ExperimentConfig(model=model, transfer=transfer)
+    assert parts_of(config) == {"encoder": encoder, "decoder": decoder}
 
 
 def test_epochs_are_named_by_their_split():

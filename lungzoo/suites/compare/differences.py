@@ -160,19 +160,22 @@ def _others(pairs: Pairs, primary: CaseMetric, draws: int, notes: list[str]) -> 
 def _differences(pairs: Pairs, metric: CaseMetric, draws: int) -> tuple[tuple[Difference, ...], Comparison]:
     """Return the differences of the pairs, and the comparison of these pairs alone.
 
-    All arms are compared at once, so that each tells how far seeds vary; the correction is over the pairs asked for.
+    All arms are compared at once, with the others of their suites, so that each tells how far seeds vary and a pair is
+    judged as in the report; the correction is over the pairs asked for.
     """
     values = pairs.values(metric.name)
     _check_values(pairs, metric, values)
     patients, folds = pairs.first.results.patients, pairs.first.results.folds
     means = intervals(values, patients, folds, draws=draws, level=LEVEL, limits=limits_of(metric))
-    comparison = _only(pairs.places, compare(values, patients, folds, draws=draws, level=LEVEL))
+    everyone = [*values, *pairs.bystanders(metric.name)]
+    whole = compare(everyone, patients, folds, draws=draws, level=LEVEL)
+    comparison = replace(_only(pairs.places, whole), seeds=whole.seeds[: len(values)])
     found = [_difference(metric, means, comparison, number) for number in range(len(pairs.pairs))]
     return tuple(found), comparison
 
 
 def _check_values(pairs: Pairs, metric: CaseMetric, values: list[np.ndarray]) -> None:
-    """Refuse a metric of which the arms do not say the same cases; every metric answers for all cases or for none."""
+    """Refuse a metric of which the arms do not say the same cases."""
     known = [~np.isnan(arm) for arm in values]
     apart = np.flatnonzero(np.any([(arm != known[0][0]).any(axis=0) for arm in known], axis=0))
     cases = pairs.first.results.cases

@@ -59,6 +59,26 @@ class Pairs:
         others = [theirs.values(arm, metric)[:, order] for arm in self.seconds]
         return [*(mine.values(arm, metric) for arm in self.firsts), *others]
 
+    def bystanders(self, metric: str) -> list[np.ndarray]:
+        """Return (seeds, cases) of the other arms of both suites, which tell how far seeds vary, as in the report.
+
+        Left out are those whose runs are not all finished, those of one seed, and those that say other cases.
+        """
+        mine, theirs = self.first.results, self.second.results
+        order = theirs.cases.index.get_indexer(mine.cases.index)
+        taken = {run.fingerprint for arm in (*self.firsts, *self.seconds) for run in arm.runs}
+        known = ~np.isnan(self.values(metric)[0][0])
+        found = []
+        for results, columns in ((mine, np.arange(len(order))), (theirs, order)):
+            for arm in results.comparable:
+                if taken & {run.fingerprint for run in arm.runs}:
+                    continue
+                taken |= {run.fingerprint for run in arm.runs}
+                values = results.values(arm, metric)[:, columns]
+                if len(values) > 1 and (~np.isnan(values) == known).all():
+                    found.append(values)
+        return found
+
 
 def pair_up(first: Side, second: Side) -> Pairs:
     """Pair arms: two suites by the arms' names, a suite with a single arm each with that one.

@@ -20,6 +20,8 @@ _METRICS = (
     "false_positive_lesions",
     "false_positive_rate",
 )
+# A rate over fewer lesion-free slices is not shown beside means over hundreds of others.
+MIN_EMPTY = 5
 _SHORT = {
     "hd95_mm": "HD95",
     "nsd": "NSD",
@@ -121,7 +123,9 @@ def _metric_column(name: str, rank: int) -> Column:
 
 
 def _mean(row: Row, metric: str) -> float:
-    return row.metrics[metric]["mean"] if metric in row.metrics else math.nan
+    figure = row.metrics.get(metric, {})
+    few = METRICS.get(metric).over == "empty" and figure.get("cases", MIN_EMPTY) < MIN_EMPTY
+    return math.nan if few else figure.get("mean", math.nan)
 
 
 def _costs() -> list[Column]:

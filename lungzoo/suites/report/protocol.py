@@ -34,14 +34,33 @@ def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, 
     lines.append(f"Test: {counts['lesion']} slices with a lesion, {counts['empty']} without{small}.")
     seeds = sorted({record.seed for record in finished})
     over = f", means over seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f", seed {seeds[0]}"
-    lines.append("Chosen on the validation split alone: best epoch of each run, order of the rows, ★.")
+    lines.append(_choice_in_words(record))
     drawn = "patients and seeds" if len(seeds) > 1 else "patients"
     lines.append(f"Test split predicted once per run{over}. [ ]: 95% interval over {drawn}.")
     lines.append(
         "Means over slices with a lesion; FP lesions: a slice, over all; FP: share of lesion-free slices marked."
     )
+    lines += _known_spacing(list(per_fold.values()), counts["lesion"])
     lines += sorted({text for record in finished if (text := record.split["leakage"])})
     return tuple(lines)
+
+
+def _known_spacing(records: list[RunRecord], lesions: int) -> list[str]:
+    """Say where fewer slices have a distance than a Dice."""
+    known = [record.metrics["hd95_mm"] for record in records if "hd95_mm" in record.metrics]
+    cases, patients = (int(sum(figure[key] for figure in known)) for key in ("cases", "patients"))
+    if not known or cases >= lesions:
+        return []
+    return [f"HD95, NSD and areas in mm²: over the {cases} slices of {patients} patients whose spacing is known."]
+
+
+def _choice_in_words(record: RunRecord) -> str:
+    if record.fold is None:
+        return "Chosen on the validation split alone: best epoch of each run, order of the rows, ★."
+    return (
+        "Best epoch of each run: chosen on its fold's validation patients. Order of the rows, ★: on those of all "
+        "folds, who are tested in other folds."
+    )
 
 
 def _split_in_words(split: dict[str, Any]) -> str:

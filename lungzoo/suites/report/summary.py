@@ -100,7 +100,7 @@ def _description(report: Report, record: RunRecord) -> str:
     figure = report.analysis.figures[record.arm][primary.name]
     own = record.metrics.get("dice")
     lines = [
-        f"**{record.title}**, seed {record.seed}: of the arms of '{report.plan.title}' the one with the best "
+        f"{record.title}, seed {record.seed}: of the arms of '{report.plan.title}' the one with the best "
         "validation Dice, and of its runs likewise; the test split decided nothing.",
         f"Test {primary.title} of the arm: {with_interval(figure, primary.digits)}."
         + (f" Test Dice of this run: {with_interval(own)}." if own else ""),

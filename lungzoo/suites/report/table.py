@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lungzoo.statistics.paired import Comparison
 from lungzoo.suites.report.analysis import Analysis
 from lungzoo.suites.report.protocol import protocol_in_words
 from lungzoo.suites.report.results import ArmResults, SuiteResults
@@ -85,10 +86,15 @@ def table_of(results: SuiteResults, analysis: Analysis) -> ResultTable:
     if analysis.comparison is not None:
         remarks.insert(
             0,
-            "Arms that share a letter are not told apart: paired permutation test over patients, Holm-corrected over "
-            f"{len(analysis.comparison.p)} pair(s), 5%.",
+            f"Arms that share a letter are not told apart: paired test {over_what(analysis.comparison)}, "
+            f"Holm-corrected over {len(analysis.comparison.p)} pair(s), 5%.",
         )
     return ResultTable(results.plan, rows, protocol_in_words(results.plan, finished), (*remarks, *analysis.notes))
+
+
+def over_what(comparison: Comparison) -> str:
+    """Say what the tests of a comparison ask about."""
+    return "over patients and seeds" if comparison.over_seeds.all() else "over patients"
 
 
 def _row(arm: ArmResults, analysis: Analysis, selected: bool) -> Row:

@@ -131,7 +131,7 @@ def test_arms_alike_share_a_letter_and_the_worse_one_has_its_own(large_study):
     result = table(large_study)
     letters = {row.arm.split(" / ")[1]: row.letters for row in result.rows}
     assert letters == {"imagenet-frozen": "a", "imagenet-finetune": "a", "scratch": "b"}
-    assert result.remarks[0].startswith("Arms that share a letter are not told apart: paired permutation test")
+    assert result.remarks[0].startswith("Arms that share a letter are not told apart: paired test over")
     assert "are told apart with 80% power" in result.remarks[1]
 
 

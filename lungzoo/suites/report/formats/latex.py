@@ -8,7 +8,7 @@ from lungzoo.statistics.paired import Comparison
 from lungzoo.suites.report.columns import Column, columns, number, verdict
 from lungzoo.suites.report.names import short_names
 from lungzoo.suites.report.report import Report
-from lungzoo.suites.report.table import Row
+from lungzoo.suites.report.table import Row, over_what
 
 # Of the table's columns, those that a page has room for, and two of the costs.
 _MAX_RANK = 6
@@ -80,7 +80,7 @@ def _differences(report: Report, comparison: Comparison) -> str:
     caption = (
         f"Differences in {escape(primary.title)} between arms of Table~\\ref{{tab:{report.plan.name}}}, over "
         f"{comparison.cases} cases of {comparison.patients} patients, with {level} intervals of each pair alone. "
-        f"$p$: permutation test over patients; Holm: corrected over {len(comparison.p)} pair(s). "
+        f"$p$: paired test {over_what(comparison)}; Holm: corrected over {len(comparison.p)} pair(s). "
         f"Bold: told apart at {escape(f'{1 - comparison.level:.0%}')}. {_shared(shared)}"
     )
     headings = ["Arm", "minus", f"{escape(primary.title)}\\,[{level} CI]", "$p$", "$p$ (Holm)"]

@@ -45,7 +45,7 @@ def section(metas: Iterable[dict[str, Any]], place: str) -> str:
     parts = [_short(table_in(meta), place) for meta in metas]
     legend = (
         "★: chosen on the validation split, which orders the rows. Arms that share a letter are not told apart (paired "
-        "permutation test over patients, Holm-corrected, 5%)."
+        "tests, Holm-corrected, 5%; see docs/statistics.md)."
     )
     return "\n\n".join([*parts, legend]) if parts else ""
 

@@ -104,14 +104,11 @@ def test_results_that_the_store_did_not_take_are_delivered_later(run, tracker, m
 
 
 def test_an_interrupted_run_is_marked_and_reopened(run, tracker, monkeypatch):
-    from lungzoo.evaluation import predict
-
-    original = predict.predict
-    monkeypatch.setattr(predict, "predict", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        run()
+    with monkeypatch.context() as patched:
+        patched.setattr("lungzoo.evaluation.evaluate.predict", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run()
     assert len(tracker.interrupted) == 1
-    monkeypatch.setattr(predict, "predict", original)
     assert run().status == "finished"
     assert tracker.interrupted[0] in tracker.reopened
 

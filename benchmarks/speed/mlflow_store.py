@@ -3,8 +3,8 @@
 Fills a store with a made-up suite of 25 arms × 4 seeds × 3 folds through the real tracker, prints what a run and the
 closing of the suite took, and leaves the store to be looked at:
 
-    python benchmarks/speed/mlflow_store.py /tmp/store
-    cd /tmp/store && lungzoo ui
+    python benchmarks/speed/mlflow_store.py store300
+    cd store300 && lungzoo ui
 
 Scores are drawn at random and the weights are no network's.
 """

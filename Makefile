@@ -38,7 +38,7 @@ test-slow: ## The tests that take minutes
 test-jax: ## The contract tests on the JAX backend, which take minutes
 	KERAS_BACKEND=jax $(PYTHON) -m pytest tests/encoders tests/decoders tests/losses tests/models/test_contract.py
 
-docs: ## Write docs/reference.md and docs/models.md from the code and docs/models.json
+docs: ## Write docs/reference.md, docs/models.md and the published tables from the code and what was measured
 	$(PYTHON) docs/build.py
 
 measure: ## Measure the models that docs/models.json lacks; takes a second to a minute each

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.preprocess.grey import ranges_of
 from lungzoo.data.preprocess.source import Source
@@ -55,6 +57,7 @@ def check_experiment(
     dataset: PreparedDataset,
     tracker: Tracker | None = None,
     allow_leakage: bool = False,
+    parts: tuple[str, ...] = PARTS,
 ) -> ExperimentConfig:
     """Refuse an experiment that cannot run on a dataset, before anything is started; loads no Keras.
 
@@ -63,6 +66,7 @@ def check_experiment(
         dataset: the opened dataset.
         tracker: where the weights of "run:…" are.
         allow_leakage: let a split pass whose test part training has seen; `find_leakage` says what the record must.
+        parts: those that the experiment reads; the masks of others are left unread.
 
     Returns:
         The experiment with its start and its split file pinned; see `check_settings`. Its fingerprint is the run's.
@@ -92,15 +96,22 @@ def check_experiment(
         pinned = config.data.model_copy(update={"split_sha256": split.fingerprint})
         config = config.model_copy(update={"data": pinned})
     check_leakage(start, split, dataset, allow_leakage)
+    dataset = without_parts(dataset, split, parts)
     rows = select_rows(dataset, split, config.data)
     areas, smallest = dataset.lesion_px(config.data.consensus_readers), config.score.min_lesion_px
-    for part in PARTS:
+    for part in parts:
         if not (areas[rows[part]] >= smallest).any():
             raise ConfigError(
                 f"{config.arm}: the {part} split of '{dataset.name}' has no slice with a lesion of at least {smallest} "
                 "pixel(s). Lower score.min_lesion_px or data.consensus_readers, or use another data.split_seed."
             )
     return config
+
+
+def without_parts(dataset: PreparedDataset, split: Split, parts: tuple[str, ...]) -> PreparedDataset:
+    """Return the dataset with the masks of all other parts than these left unread."""
+    shut = [split.rows(dataset.cases, part) for part in PARTS if part not in parts]
+    return dataset.without(np.concatenate(shut)) if shut else dataset
 
 
 def _check_channels(config: ExperimentConfig, dataset: PreparedDataset) -> None:

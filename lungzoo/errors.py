@@ -71,6 +71,10 @@ class WeightsUnavailable(LungzooError):
     """Pretrained weights cannot be had here; an arm that needs them is skipped, never trained without."""
 
 
+class DivergedError(LungzooError):
+    """Training went wrong for good: the loss is no number any more."""
+
+
 class StorageError(LungzooError):
     """A folder cannot be written: permissions, a full disk, a path that is taken."""
 

@@ -62,13 +62,45 @@ class RunEnded:
 
 
 @dataclass(frozen=True)
+class SearchStarted:
+    """A search begins: its title, how many trials are over already, and how many there may be; None for no limit."""
+
+    title: str
+    over: int
+    most: int | None
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """A trial of a search begins: its settings on one line, and the epoch that it trains to."""
+
+    number: str
+    worker: str
+    values: str
+    until: int
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    """A trial of a search ended: finished, pruned, failed or diverged, with its best validation Dice."""
+
+    number: str
+    worker: str
+    state: str
+    val_dice: float | None
+    epochs: int
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Note:
     """A remark worth a line: a warning, a resumed run, a tracking store that does not answer."""
 
     text: str
 
 
-Event = SuiteStarted | RunStarted | StepDone | EpochDone | RunEnded | Note
+Event = SuiteStarted | RunStarted | StepDone | EpochDone | RunEnded | SearchStarted | TrialStarted | TrialEnded | Note
 Observer = Callable[[Event], None]
 _TYPES: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from lungzoo.checks import check_experiment, leakage_warning, stages_of
+from lungzoo.checks import check_experiment, leakage_warning, stages_of, without_parts
 from lungzoo.config import ExperimentConfig, ModelConfig
 from lungzoo.data.pipeline import Pipeline, View
 from lungzoo.data.preprocess.grey import measure_statistics
-from lungzoo.data.splits.split import Split, select_rows, split_dataset
+from lungzoo.data.splits.split import PARTS, Split, select_rows, split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import (
+    DivergedError,
     LungzooError,
     StorageError,
     TrackingError,
@@ -32,14 +33,17 @@ from lungzoo.metrics.contract import METRICS_VERSION
 from lungzoo.models.starts import build_started, effective_model
 from lungzoo.models.zoo import MODELS
 from lungzoo.tracking.describe import describe_dataset, describe_split, weights_manifest
-from lungzoo.tracking.environment import describe_environment, peak_memory_mb
+from lungzoo.tracking.environment import describe_environment
 from lungzoo.tracking.record import RunRecord
 from lungzoo.tracking.tracker import Tracker
 from lungzoo.tracking.workspace import Workspace, exclusive
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
+from lungzoo.training.cost import training_cost, whole_cost
+from lungzoo.training.trial import Trial
 from lungzoo.weights.manifest import write_manifest
 
 WEIGHTS_FILE = "weights.npz"
+_JUDGED = ("train", "val")  # the parts that a trial of a search reads
 
 
 def run_experiment(
@@ -51,6 +55,7 @@ def run_experiment(
     suite_id: str | None = None,
     observe: Observer = ignore,
     allow_leakage: bool = False,
+    trial: Trial | None = None,
 ) -> RunRecord:
     """Train, evaluate and record one run; continue it where an earlier attempt was cut off.
 
@@ -62,6 +67,7 @@ def run_experiment(
         suite_id: parent run, if the run belongs to a suite.
         observe: receives events.
         allow_leakage: run although training has seen the test split; the record says so.
+        trial: the run belongs to a search: no test case is read, and its checkpoint stays for others to go on from.
 
     Returns:
         The record: finished, skipped (weights that cannot be had) or failed, with the reason.
@@ -72,11 +78,11 @@ def run_experiment(
         TrackingError: the run is over, but the store did not take it; its results wait in `runs` and are delivered
             by the next attempt.
     """
-    config = check_experiment(config, dataset, tracker, allow_leakage)
+    config = check_experiment(config, dataset, tracker, allow_leakage, parts=_JUDGED if trial else PARTS)
     fingerprint = config.fingerprint(dataset.fingerprint)
-    workspace = Workspace(runs, fingerprint)
+    workspace = Workspace(runs, trial.fingerprint(fingerprint) if trial else fingerprint)
     with exclusive(workspace.path):
-        run = _Run(config, dataset, tracker, workspace, suite_id, observe)
+        run = _Run(config, dataset, tracker, workspace, suite_id, observe, trial)
         if not run.has_results():
             run.carry_out()
         record = run.deliver()
@@ -105,13 +111,15 @@ def record_failure(
     tracker: Tracker,
     runs: Path,
     suite_id: str | None,
+    trial: Trial | None = None,
 ) -> RunRecord:
     """Record a run whose process died: as failed, unless its results are there and only wait for delivery."""
-    workspace = Workspace(runs, config.fingerprint(dataset.fingerprint))
+    fingerprint = config.fingerprint(dataset.fingerprint)
+    workspace = Workspace(runs, trial.fingerprint(fingerprint) if trial else fingerprint)
     with exclusive(workspace.path):
-        run = _Run(config, dataset, tracker, workspace, suite_id, ignore)
+        run = _Run(config, dataset, tracker, workspace, suite_id, ignore, trial)
         if not run.has_results():
-            run.pack(dataclasses.replace(run.record, status="failed", reason=reason))
+            run.pack(run.failed(reason))
         return run.deliver()
 
 
@@ -126,14 +134,19 @@ class _Run:
         workspace: Workspace,
         suite_id: str | None,
         observe: Observer,
+        trial: Trial | None = None,
     ) -> None:
-        self.config, self.dataset, self.tracker = config, dataset, tracker
+        self.config, self.tracker, self.trial = config, tracker, trial
         self.workspace, self.suite_id, self.observe = workspace, suite_id, observe
         self.unpacked: RunRecord | None = None
         self.split = split_dataset(dataset, config.data)
+        self.dataset = dataset = without_parts(dataset, self.split, _JUDGED if trial else PARTS)
         self.rows = select_rows(dataset, self.split, config.data)
+        fingerprint = config.fingerprint(dataset.fingerprint)
+        if trial:
+            self.rows["test"] = self.rows["test"][:0]
         self.record = RunRecord(
-            fingerprint=config.fingerprint(dataset.fingerprint),
+            fingerprint=trial.fingerprint(fingerprint) if trial else fingerprint,
             arm=config.arm,
             seed=config.train.train_seed,
             status="failed",
@@ -142,6 +155,7 @@ class _Run:
             split=describe_split(self.split, self.rows, leakage_warning(config, dataset, tracker)),
             environment=describe_environment(),
             parts=parts_of(config),
+            trial=trial.describe() if trial else {},
             started=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
@@ -164,7 +178,13 @@ class _Run:
             raise
         except Exception as error:
             reason = str(error) if isinstance(error, LungzooError) else _explain(error)
-            self.pack(dataclasses.replace(self.record, status="failed", reason=reason), trace=traceback.format_exc())
+            state = "diverged" if isinstance(error, DivergedError) else "failed"
+            self.pack(self.failed(reason, state), trace=traceback.format_exc())
+
+    def failed(self, reason: str, state: str = "failed") -> RunRecord:
+        """Return the record of a run that broke."""
+        trial = self.record.trial | {"state": state} if self.trial else {}
+        return dataclasses.replace(self.record, status="failed", reason=reason, trial=trial)
 
     def pack(self, record: RunRecord, trace: str = "") -> None:
         """Put a record without results into the outbox; where the disk does not take it, keep it in memory."""
@@ -197,7 +217,8 @@ class _Run:
             raise TrackingError(
                 f"{error} The results of '{record.title}' are safe in {outbox}; the same command delivers them."
             ) from error
-        self.workspace.delivered(keep_progress=record.status == "failed")
+        of_search = self.trial is not None
+        self.workspace.delivered(keep_progress=record.status == "failed" or of_search, keep_id=of_search)
         return record
 
     def _start_tracking(self) -> str | None:
@@ -236,11 +257,20 @@ class _Run:
                 self.rows,
                 stages_of(config),
                 config,
-                CheckpointFolder(self.workspace.checkpoints),
+                self._checkpoints(),
                 self.observe,
                 lambda epoch, metrics: self._log_epoch(run_id, epoch, metrics),
+                self.trial,
             )
-            self._evaluate(model, pipeline, progress, start_digest)
+            if self.trial:
+                self._judge(model, progress)
+            else:
+                self._evaluate(model, pipeline, progress, start_digest)
+
+    def _checkpoints(self) -> CheckpointFolder:
+        origin = self.trial.origin(self.config.fingerprint(self.dataset.fingerprint)) if self.trial else None
+        earlier = Workspace(self.workspace.path.parent, origin).checkpoints if origin else None
+        return CheckpointFolder(self.workspace.checkpoints, earlier)
 
     def _announce(self, model: Any, pipeline: Pipeline) -> None:
         steps = pipeline.steps_per_epoch(self.rows["train"])
@@ -254,6 +284,20 @@ class _Run:
             self.tracker.log_epoch(run_id, epoch, metrics)
         except TrackingError as error:
             self.observe(Note(f"{error} The epoch is kept and delivered at the end."))
+
+    def _judge(self, model: Any, progress: Progress) -> None:
+        """Record a trial of a search by its best validation Dice."""
+        record = dataclasses.replace(
+            self.record,
+            status="finished",
+            reason=progress.stopped,
+            trial=self.record.trial | {"state": "pruned" if progress.stopped else "finished"},
+            validation=_validation(progress),
+            cost=training_cost(model, progress),
+        )
+        with self.workspace.packing() as folder:
+            _write_plain(record, progress, folder)
+            record.save(folder / "record.json")
 
     def _evaluate(self, model: Any, pipeline: Pipeline, progress: Progress, start_digest: str) -> None:
         from lungzoo.evaluation.curves import label_figures
@@ -271,12 +315,8 @@ class _Run:
             pooled=found.curves.pooled.figures(),
             curves=found.curves.figures() | label_figures(scores),
             metrics_version=METRICS_VERSION,
-            validation={
-                "epoch": progress.best_epoch + 1,
-                "epochs": progress.epoch,
-                "val_dice": progress.best_val_dice,
-            },
-            cost=_cost(model, progress, pipeline, self.rows["test"]),
+            validation=_validation(progress),
+            cost=whole_cost(model, progress, pipeline, self.rows["test"]),
             environment={
                 **self.record.environment,
                 "encoder_start_sha256": start_digest,
@@ -290,40 +330,21 @@ class _Run:
             (folder / "curves.json").write_text(json.dumps(found.curves.to_dict()))
             save_overlays(found.pictures, scores, f"{record.title}, seed {record.seed}", folder / "overlays.png")
             self.split.save(folder / "split.json")
-            (folder / "history.json").write_text(json.dumps(progress.history, indent=1))
-            (folder / "environment.json").write_text(json.dumps(record.environment, indent=1))
-            (folder / "config.json").write_text(json.dumps(record.config, indent=1))
+            _write_plain(record, progress, folder)
             _save_weights(model, effective_model(config.model, config.transfer), record, self.split, folder / "weights")
             size_mb = (folder / "weights" / WEIGHTS_FILE).stat().st_size / 1e6
             record = dataclasses.replace(record, cost={**record.cost, "weights_mb": round(size_mb, 3)})
             record.save(folder / "record.json")
 
 
-def _cost(model: Any, progress: Progress, pipeline: Pipeline, rows: np.ndarray) -> dict[str, float]:
-    from lungzoo.evaluation.timing import inference_ms
-
-    image = next(pipeline.evaluation(rows, 0, 0).take(1).as_numpy_iterator())[0]
-    epochs = [row["seconds"] for row in progress.history]
-    trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-    return {
-        "params": model.count_params(),
-        "trainable_params": trainable,
-        "gmacs": _gmacs(model, image.shape[1:]),
-        "inference_ms": round(inference_ms(model, image), 3),
-        "train_seconds": round(progress.seconds, 3),
-        "seconds_per_epoch": round(float(np.median(epochs)), 3),
-        "peak_memory_mb": round(peak_memory_mb(), 1),
-    }
+def _write_plain(record: RunRecord, progress: Progress, folder: Path) -> None:
+    (folder / "history.json").write_text(json.dumps(progress.history, indent=1))
+    (folder / "environment.json").write_text(json.dumps(record.environment, indent=1))
+    (folder / "config.json").write_text(json.dumps(record.config, indent=1))
 
 
-def _gmacs(model: Any, shape: tuple[int, ...]) -> float:
-    """Return the multiply-adds of a slice in 10⁹; NaN where they cannot be counted, as without TensorFlow."""
-    from lungzoo.encoders.cost import count_macs
-
-    try:
-        return round(count_macs(model, shape) / 1e9, 4)
-    except LungzooError:
-        return float("nan")
+def _validation(progress: Progress) -> dict[str, float]:
+    return {"epoch": progress.best_epoch + 1, "epochs": progress.epoch, "val_dice": progress.best_val_dice}
 
 
 def _save_weights(model: Any, config: ModelConfig, record: RunRecord, split: Split, folder: Path) -> None:

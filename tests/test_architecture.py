@@ -24,6 +24,7 @@ LAYERS = (
     ("__main__", "serialisation"),
     ("cli",),
     ("suites", "search", "inference"),
+    ("executors",),
     ("experiment",),
     ("checks",),
     ("training",),

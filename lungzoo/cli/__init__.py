@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from lungzoo.cli import bench, data, list_, train, ui, weights
+from lungzoo.cli import bench, data, list_, train, tune, ui, weights
 from lungzoo.errors import LungzooError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.add_typer(list_.app, name="list")
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
 app.add_typer(weights.app, name="weights")
+app.add_typer(tune.app, name="tune")
 app.command("train")(train.train)
 app.command("ui")(ui.ui)
 
@@ -33,6 +34,8 @@ _CHECKPOINTED = "Run again, without --fresh, to go on from the last checkpoint."
 _LEFT = {
     ("bench", "run"): _CHECKPOINTED,
     ("train",): _CHECKPOINTED,
+    ("tune", "run"): "Trials that are over are kept. Run again, without --fresh, to go on.",
+    ("tune", "join"): "Run again to go on with the trials that were cut off.",
     ("bench", "reproduce"): "Run again to go on from the last checkpoint, if --runs named a folder for it.",
     ("data", "import"): "Nothing was imported, and what was half written is removed. Run again to start over.",
     ("data", "phantom"): "Nothing was made, and what was half written is removed. Run again to start over.",

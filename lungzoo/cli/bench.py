@@ -46,8 +46,8 @@ def run(
     from lungzoo.cli.progress import make_display
     from lungzoo.cli.render import print_table
     from lungzoo.cli.searching import search_ahead
+    from lungzoo.executors.local import LocalExecutor
     from lungzoo.suites.execute import run_suite
-    from lungzoo.suites.executors.local import LocalExecutor
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
     tracker = MlflowTracker(config.name)

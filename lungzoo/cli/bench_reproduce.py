@@ -19,7 +19,7 @@ def reproduce(
     """Train a recorded run again from its own artifacts, and say whether the result is the same."""
     from lungzoo.cli.progress import make_display
     from lungzoo.cli.searching import search_ahead
-    from lungzoo.suites.executors.local import LocalExecutor
+    from lungzoo.executors.local import LocalExecutor
     from lungzoo.suites.reproduce.carry_out import EXPERIMENT, reproduce
     from lungzoo.suites.reproduce.original import dataset_of, load_original
     from lungzoo.suites.reproduce.outcome import in_words, to_dict

@@ -153,6 +153,31 @@ def suites(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
     _print(rows, pattern, as_json)
 
 
+@app.command()
+def spaces(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
+    """Search spaces that ship with lungzoo."""
+    from lungzoo.content import content_names
+    from lungzoo.search.space import load_space
+
+    found = [load_space(name) for name in content_names("spaces")]
+    rows = [{"name": each.name, "parameters": list(each.parameters), "description": each.title} for each in found]
+    _print(rows, pattern, as_json)
+
+
+@app.command()
+def best(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
+    """Tuned settings that ship with lungzoo; a suite names them "tuned:NAME"."""
+    from lungzoo.content import content_names
+    from lungzoo.suites.tuned import load_tuned
+
+    found = [load_tuned(name) for name in content_names("best")]
+    rows = [
+        {"name": each.name, "model": each.model, "val Dice": round(each.val_dice, 3), "settings": each.settings}
+        for each in found
+    ]
+    _print(rows, pattern, as_json)
+
+
 def _print(rows: list[dict[str, Any]], pattern: str, as_json: bool, hidden: tuple[str, ...] = ()) -> None:
     from fnmatch import fnmatchcase
 

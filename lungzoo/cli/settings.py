@@ -17,3 +17,15 @@ def read_setting(setting: str) -> tuple[str, Any]:
         return key, tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return key, text
+
+
+def put_setting(values: dict[str, Any], setting: str) -> None:
+    """Put "augment.shift_px=24" into nested values."""
+    key, value = read_setting(setting)
+    *path, last = key.split(".")
+    inner = values
+    for part in path:
+        inner = inner.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"--set {setting}: '{part}' has no keys of its own.")
+    inner[last] = value

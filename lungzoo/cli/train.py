@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from lungzoo.cli.settings import read_setting
+from lungzoo.cli.settings import put_setting
 
 
 def train(
@@ -39,14 +39,14 @@ def train(
         "train": {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "train_seed": seed},
     }
     for setting in settings:
-        _apply(values, setting)
+        put_setting(values, setting)
     config = parse(ExperimentConfig, values, "lungzoo train")
     dataset = PreparedDataset(data)
 
     from lungzoo.checks import check_experiment, check_settings
     from lungzoo.cli.searching import search_ahead
+    from lungzoo.executors.local import LocalExecutor
     from lungzoo.suites.execute import run_one
-    from lungzoo.suites.executors.local import LocalExecutor
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
     check_settings(config)  # before a tracking store is made
@@ -83,17 +83,3 @@ def _score(dice: dict[str, Any]) -> str:
     interval = f"[{dice['low']:.3f}, {dice['high']:.3f}]" if dice["low"] == dice["low"] else "(too few for an interval)"
     cases = f"{dice['cases']} slices with a lesion of {dice['patients']} patient(s)"
     return f"Dice {dice['mean']:.3f} {interval} on {cases}"
-
-
-def _apply(values: dict[str, Any], setting: str) -> None:
-    """Put "augment.shift_px=24" into nested values."""
-    from lungzoo.errors import UsageError
-
-    key, value = read_setting(setting)
-    *path, last = key.split(".")
-    inner = values
-    for part in path:
-        inner = inner.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise UsageError(f"--set {setting}: '{part}' has no keys of its own.")
-    inner[last] = value

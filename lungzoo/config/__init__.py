@@ -7,9 +7,11 @@ fingerprint and `RESULTS_REVISION` it gives the run's fingerprint: same fingerpr
 from __future__ import annotations
 
 from lungzoo.config.augment import AUGMENT_PRESETS, AugmentConfig
+from lungzoo.config.changes import changed, experiment_of
 from lungzoo.config.data import WINDOWS_HU, DataConfig, PhantomConfig, Window
 from lungzoo.config.experiment import RESULTS_REVISION, ArmsConfig, ExperimentConfig, SuiteConfig
 from lungzoo.config.model import Attention, ModelConfig, Normalisation, TransferConfig, Upsampling
+from lungzoo.config.space import Parameter, Provenance, SpaceConfig, TunedConfig
 from lungzoo.config.train import LossTerm, LossTerms, ScoreConfig, TrainConfig
 
 __all__ = [
@@ -25,11 +27,17 @@ __all__ = [
     "LossTerms",
     "ModelConfig",
     "Normalisation",
+    "Parameter",
     "PhantomConfig",
+    "Provenance",
     "ScoreConfig",
+    "SpaceConfig",
     "SuiteConfig",
     "TrainConfig",
     "TransferConfig",
+    "TunedConfig",
     "Upsampling",
     "Window",
+    "changed",
+    "experiment_of",
 ]

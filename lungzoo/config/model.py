@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from lungzoo.schema import Frozen, Options
 
+TUNED = "tuned:"
+"""In the place of a recipe: the settings that a search found, by the name or the path of their file."""
+
 Normalisation = Literal["batch", "group", "instance"]
 
 
@@ -77,6 +80,8 @@ class TransferConfig(Frozen):
     def _short_form(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
+        if value.startswith(TUNED):
+            return {"recipe": value}
         weights, dash, recipe = value.rpartition("-")
         return {"recipe": recipe, "weights": weights} if dash else {"recipe": value}
 

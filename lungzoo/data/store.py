@@ -9,6 +9,7 @@ dataset.json   format version, source, licence, citation, units, sha256 of each 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from functools import cached_property
@@ -48,6 +49,7 @@ class PreparedDataset:
     def __init__(self, path: Path | str, verify: bool = True) -> None:
         self.path = Path(path)
         self._lesion_px: dict[int, np.ndarray] = {}
+        self._shut: np.ndarray | None = None
         self.info = _read_info(self.path)
         if verify:
             self._verify_hashes()
@@ -95,6 +97,20 @@ class PreparedDataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    def without(self, rows: np.ndarray) -> PreparedDataset:
+        """Return the dataset with the masks of some rows left unread: for what is not to be looked at yet.
+
+        Their lesion area is 0. Rows keep their numbers; that their images stay unread is up to the caller.
+        """
+        if self._shut is not None and self._shut[rows].all():
+            return self
+        other = copy.copy(self)
+        other._lesion_px, other._shut = {}, np.zeros(len(self), bool)
+        other._shut[rows] = True
+        if self._shut is not None:
+            other._shut |= self._shut
+        return other
+
     def consensus(self, rows: np.ndarray, min_readers: int) -> np.ndarray:
         """Return lesion masks `(n, H, W)` uint8 {0, 1} of the given rows.
 
@@ -109,8 +125,9 @@ class PreparedDataset:
         """Return int64 (N,): the lesion area of every slice in pixels, by the rule of `consensus`."""
         if min_readers not in self._lesion_px:
             areas = np.zeros(len(self), np.int64)
-            for start in range(0, len(self), 256):
-                rows = np.arange(start, min(start + 256, len(self)))
+            open_rows = np.arange(len(self)) if self._shut is None else np.flatnonzero(~self._shut)
+            for start in range(0, len(open_rows), 256):
+                rows = open_rows[start : start + 256]
                 areas[rows] = self.consensus(rows, min_readers).sum(axis=(1, 2), dtype=np.int64)
             self._lesion_px[min_readers] = areas
         return self._lesion_px[min_readers]

@@ -12,8 +12,8 @@ from lungzoo.config import ExperimentConfig, SuiteConfig
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import TrackingError, storage_error
 from lungzoo.events import Event, Note, Observer, RunEnded, SuiteStarted
+from lungzoo.executors import Executor, Job
 from lungzoo.experiment import ended_event, record_failure
-from lungzoo.suites.executors import Executor, Job
 from lungzoo.suites.grid import expand, plan_suite
 from lungzoo.suites.report.report import Report, build_report
 from lungzoo.suites.report.summary import summarise_suite

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from lungzoo.config import ArmsConfig, ExperimentConfig, SuiteConfig, TransferConfig
 from lungzoo.content import find_content
+from lungzoo.data.splits.split import split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError
 from lungzoo.evaluation.score import slice_metrics
 from lungzoo.metrics.contract import METRICS
 from lungzoo.schema import parse, read_toml
+from lungzoo.suites.tuned import tuned_arms, with_tuned
 from lungzoo.tracking.describe import describe_dataset
 from lungzoo.tracking.record import PlannedRun, SuitePlan
 
@@ -63,9 +65,16 @@ def plan_suite(suite: SuiteConfig, experiments: list[ExperimentConfig], dataset:
         PlannedRun(e.fingerprint(dataset.fingerprint), e.arm, e.train.train_seed, e.model_dump(mode="json"))
         for e in experiments
     )
+    split = split_dataset(dataset, experiments[0].data).fingerprint
     return SuitePlan(
-        suite.name, suite.title, suite.description, suite.primary_metric, describe_dataset(dataset), runs
-    )  # fmt: skip
+        suite.name,
+        suite.title,
+        suite.description,
+        suite.primary_metric,
+        describe_dataset(dataset),
+        runs,
+        tuned_arms(experiments, dataset.fingerprint, split),
+    )
 
 
 def _folds(suite: SuiteConfig) -> list[int]:
@@ -88,7 +97,8 @@ def _experiment(
         "score": suite.score.model_dump(),
         "label": arms.label,
     }
-    return parse(ExperimentConfig, values, f"Suite '{suite.name}', model '{model}'")
+    where = f"Suite '{suite.name}', model '{model}'"
+    return parse(ExperimentConfig, with_tuned(values, where), where)
 
 
 def _given(suite: SuiteConfig, section: str) -> set[str]:

@@ -19,11 +19,13 @@ from lungzoo.errors import LungzooError, TrackingError, UsageError
 from lungzoo.tracking.mlflow_connection import Patience, check_not_moved, end_run, open_store, talking
 from lungzoo.tracking.mlflow_entities import dataset_inputs, metrics_at, params_of, tags_of
 from lungzoo.tracking.mlflow_registry import ALIAS, register
+from lungzoo.tracking.mlflow_search import describe_search
 from lungzoo.tracking.mlflow_suite import offer_views, write_summary
 from lungzoo.tracking.mlflow_system import MachineWatch
 from lungzoo.tracking.pages import case_table, metric_table, run_description
 from lungzoo.tracking.process import alive, user_name
 from lungzoo.tracking.record import RunRecord, SuitePlan
+from lungzoo.tracking.search import SearchPage
 from lungzoo.tracking.shown import KIND, epoch_metrics, filter_tags, final_metrics, plan_digest
 from lungzoo.tracking.summary import Champion, SuiteSummary
 from lungzoo.weights.manifest import WeightsManifest, read_manifest
@@ -31,6 +33,7 @@ from lungzoo.weights.manifest import WeightsManifest, read_manifest
 _FINGERPRINT, _STATUS, _PLAN = "lungzoo.fingerprint", "lungzoo.status", "lungzoo.plan"
 _HOST, _PID = "lungzoo.host", "lungzoo.pid"
 _ENDED = {"finished": "FINISHED", "failed": "FAILED", "skipped": "KILLED", "interrupted": "KILLED"}
+_ENDED |= {"pruned": "KILLED", "diverged": "FAILED"}  # trials of a search
 _CHUNK = 500
 # Says that these are training runs; MLflow would guess at language-model traces.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -106,6 +109,38 @@ class MlflowTracker:
         state = "registered as" if new else "already"
         return f"The chosen weights are {state} version {version} of the model: models:/{self.experiment}@{ALIAS}"
 
+    def open_search(self, page: SearchPage, fresh: bool) -> str:
+        """See `Tracker.open_search`."""
+        with talking(self.uri):
+            condition = f"tags.`{KIND}` = 'search' and tags.`{_PLAN}` = '{page.digest}'"
+            found = [] if fresh else self._search(condition)
+            if found:
+                search_id = str(found[0].info.run_id)
+                self._client.update_run(search_id, status="RUNNING")
+            else:
+                about = {KIND: "search", _PLAN: page.digest, "phase": "enhancement", "dataset": page.dataset["name"]}
+                search_id = str(self._create_run(page.title, about).info.run_id)
+                self._client.log_inputs(search_id, dataset_inputs(page.dataset))
+            self._client.set_tag(search_id, _PID, str(os.getpid()))
+            describe_search(self._client, self._experiment_id, search_id, page)
+            return search_id
+
+    def close_search(self, search_id: str, status: str, page: SearchPage) -> None:
+        """See `Tracker.close_search`."""
+        with talking(self.uri):
+            describe_search(self._client, self._experiment_id, search_id, page)
+            end_run(self._client, search_id, _ENDED[status])
+
+    def search_file(self, name: str) -> Path | None:
+        """Return where a file of the newest search of this experiment lies, None where it has none."""
+        with talking(self.uri):
+            for run in self._search(f"tags.`{KIND}` = 'search'"):
+                with suppress(MlflowException, OSError):
+                    path = self._artifact(run, name)
+                    if path.exists():
+                        return path
+        return None
+
     def last_plan(self) -> SuitePlan | None:
         """Return the plan of the newest run of the suite."""
         with talking(self.uri):
@@ -127,7 +162,12 @@ class MlflowTracker:
         return str(run.info.run_id)
 
     def _new_run(self, started: RunRecord, suite_id: str | None) -> Run:
-        tags = {KIND: "run", _FINGERPRINT: started.fingerprint, _STATUS: "running", **filter_tags(started)}
+        tags = {
+            KIND: "trial" if started.trial else "run",
+            _FINGERPRINT: started.fingerprint,
+            _STATUS: "running",
+            **filter_tags(started),
+        }
         if suite_id:
             tags["mlflow.parentRunId"] = suite_id
         run = self._create_run(f"{started.title} · seed {started.seed}", tags)
@@ -157,12 +197,13 @@ class MlflowTracker:
             tables = self._log_tables(run_id, record, artifacts)
             suite_id = self._client.get_run(run_id).data.tags.get("mlflow.parentRunId")
             tags = {
+                **filter_tags(record),
                 _STATUS: record.status,
                 "mlflow.note.content": run_description(record, self._experiment_id, suite_id),
                 "mlflow.loggedArtifacts": json.dumps([{"path": name, "type": "table"} for name in tables]),
             }
             self._client.log_batch(run_id, tags=tags_of(tags))
-            end_run(self._client, run_id, _ENDED[record.status])
+            end_run(self._client, run_id, _ENDED[record.trial.get("state", record.status)])
 
     def _log_tables(self, run_id: str, record: RunRecord, artifacts: Path) -> list[str]:
         """Log what MLflow shows as tables; returns their names."""

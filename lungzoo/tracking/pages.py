@@ -25,6 +25,8 @@ def run_description(record: RunRecord, experiment_id: str, suite_id: str | None)
         runs_link("Runs of this arm", experiment_id, f"tags.arm = '{record.arm}'"),
         runs_link("runs with this seed", experiment_id, f"tags.seed = '{record.seed}'"),
     ]
+    if record.trial:
+        return trial_description(record, experiment_id, suite_id)
     if suite_id:
         links.append(f"[the suite](#/experiments/{experiment_id}/runs/{suite_id})")
     finished = record.status == "finished"
@@ -34,6 +36,25 @@ def run_description(record: RunRecord, experiment_id: str, suite_id: str | None)
             "Artifacts: `metrics.json` (every figure), `per_case.json` (every case), `overlays.png`, `weights`"
         )
     return "\n\n".join(lines)
+
+
+def trial_description(record: RunRecord, experiment_id: str, search_id: str | None) -> str:
+    """Return what the page of a search's trial says: how it went, and where its search is."""
+    trial, chosen = record.trial, record.validation
+    links = [runs_link("Best trials", experiment_id, "tags.lungzoo.kind = 'trial'")]
+    if search_id:
+        links.append(f"[the search](#/experiments/{experiment_id}/runs/{search_id})")
+    if record.status == "finished":
+        text = (
+            f"Best validation Dice **{chosen['val_dice']:.3f}**, epoch {chosen['epoch']:.0f} of {chosen['epochs']:.0f}."
+        )
+        if record.reason:
+            text = f"**{trial['state']}**: {record.reason} {text}"
+    else:
+        text = f"**{trial.get('state', record.status)}**: {record.reason}"
+    if "continues" in trial:
+        text += f" It goes on from trial {trial['continues']}."
+    return f"{text}\n\n{' · '.join(links)}\n\nThe test split was left shut."
 
 
 def suite_description(summary: SuiteSummary, experiment_id: str, suite_id: str, note: str) -> str:

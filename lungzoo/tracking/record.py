@@ -35,6 +35,7 @@ class RunRecord:
         cost: params, trainable_params, gmacs of one slice, weights_mb, train_seconds, seconds_per_epoch,
             peak_memory_mb, inference_ms of one slice; NaN where one could not be measured.
         environment: versions, machine, git commit, digest of the encoder's initial weights.
+        trial: of a search: its name, number, repeat, …; see `lungzoo.training.trial.Trial`. {} for other runs.
         parts: names of the "encoder" and the "decoder" that were trained; {} in records of older versions.
         started: UTC time, ISO 8601.
     """
@@ -56,6 +57,7 @@ class RunRecord:
     cost: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)
+    trial: dict[str, Any] = field(default_factory=dict)
     started: str = ""
 
     @property
@@ -66,7 +68,9 @@ class RunRecord:
 
     @property
     def title(self) -> str:
-        """The arm, and the fold where there are folds."""
+        """The arm, and the fold where there are folds; of a trial, its number."""
+        if self.trial:
+            return f"trial {self.trial['number']}"
         return self.arm if self.fold is None else f"{self.arm}, fold {self.fold}"
 
     def save(self, path: Path) -> None:
@@ -93,6 +97,29 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
+class TunedArm:
+    """An arm of a suite whose settings a search has found.
+
+    Args:
+        arm: its name.
+        baseline: name of the arm with the settings that the search set out from, "" where the suite has none.
+        search: name of the search.
+        trials, epochs, train_seconds: what it took.
+        seeds_seen: seeds of the suite that its trials were trained with, too.
+        same_split: whether its trials were judged on the validation split of the suite's own split.
+    """
+
+    arm: str
+    baseline: str
+    search: str
+    trials: int
+    epochs: int
+    train_seconds: float
+    seeds_seen: tuple[int, ...] = ()
+    same_split: bool = True
+
+
+@dataclass(frozen=True)
 class SuitePlan:
     """A suite expanded against a dataset: what its table will show.
 
@@ -101,6 +128,7 @@ class SuitePlan:
         primary_metric: the metric that the table leads with.
         dataset: name, fingerprint, reader, title, licence, citation, slices, patients.
         runs: every arm with every seed.
+        tuned: those whose settings a search has found.
     """
 
     name: str
@@ -109,6 +137,7 @@ class SuitePlan:
     primary_metric: str
     dataset: dict[str, Any]
     runs: tuple[PlannedRun, ...]
+    tuned: tuple[TunedArm, ...] = ()
 
     def to_json(self) -> str:
         """Return the plan as JSON."""
@@ -118,4 +147,6 @@ class SuitePlan:
     def from_json(cls, text: str) -> SuitePlan:
         """Read back `to_json`."""
         values = json.loads(text)
-        return cls(**{**values, "runs": tuple(PlannedRun(**run) for run in values["runs"])})
+        runs = tuple(PlannedRun(**run) for run in values["runs"])
+        tuned = tuple(TunedArm(**{**arm, "seeds_seen": tuple(arm["seeds_seen"])}) for arm in values.get("tuned", ()))
+        return cls(**{**values, "runs": runs, "tuned": tuned})

@@ -13,7 +13,8 @@ from typing import Any
 from lungzoo.tracking.record import RunRecord, SuitePlan
 
 KIND = "lungzoo.kind"
-"""Tag that tells runs ("run") from the means of an arm ("arm") and from the suite ("suite")."""
+"""Tag that tells runs ("run") from the means of an arm ("arm") and the suite ("suite"), and trials ("trial") from their
+search ("search")."""
 
 NO_CHART = ("absolute_area_error_mm2", "absolute_volume_error_mm3", "area_error", "assd_mm", "hd_mm", "specificity")
 """Metrics that are seldom read, or told by another."""
@@ -27,7 +28,16 @@ def filter_tags(record: RunRecord) -> dict[str, str]:
         "seed": str(record.seed),
         "fold": "none" if record.fold is None else str(record.fold),
         "mlflow.source.git.commit": record.environment.get("git_commit", ""),
+        **_trial_tags(record),
     }
+
+
+def _trial_tags(record: RunRecord) -> dict[str, str]:
+    if not record.trial:
+        return {}
+    reason = {"reason": record.reason[:250]} if record.reason else {}
+    about = {"trial" if key == "number" else key: str(value) for key, value in record.trial.items()}
+    return {**about, **reason, "phase": "enhancement", "state": about.get("state", "running")}
 
 
 def arm_tags(record: RunRecord) -> dict[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lungzoo.tracking.record import RunRecord, SuitePlan
+from lungzoo.tracking.search import SearchPage
 from lungzoo.tracking.summary import SuiteSummary
 from lungzoo.weights.manifest import WeightsManifest
 
@@ -25,6 +26,12 @@ class Tracker(Protocol):
 
     def last_plan(self) -> SuitePlan | None:
         """Return the plan of the newest run of the suite."""
+
+    def open_search(self, about: SearchPage, fresh: bool) -> str:
+        """Start the parent run of a search, or go on with the one of the same digest; returns its id."""
+
+    def close_search(self, search_id: str, status: str, page: SearchPage) -> None:
+        """End the parent run of a search, "finished" or "interrupted", with what it found."""
 
     def start_run(self, started: RunRecord, suite_id: str | None, run_id: str | None) -> str:
         """Start a run, or reopen `run_id`; `started` holds what is known before training. Returns the run's id."""

@@ -49,6 +49,20 @@ def saved_views() -> dict[str, str]:
     )
 
 
+def search_views() -> dict[str, str]:
+    """Return the views of a hyperparameter search as tags of its experiment."""
+    shown = ("metrics.`val/best_dice`", "metrics.`val/best_epoch`", "tags.`trial`", "tags.`state`", "tags.`reason`")
+    hyperband = ("tags.`bracket`", "tags.`round`", "tags.`until`", "metrics.`usage/train_seconds`")
+    trial = "tags.lungzoo.kind = 'trial'"
+    return dict(
+        [
+            _view("trials", "Trials, best first", trial, (*shown, *hyperband)),
+            _view("pruned", "Trials that gave up", f"{trial} and tags.state = 'pruned'", (*shown, *hyperband)),
+            _view("broken", "Trials that broke", f"{trial} and attributes.status = 'FAILED'", shown),
+        ]
+    )
+
+
 def _view(key: str, name: str, condition: str, columns: tuple[str, ...]) -> tuple[str, str]:
     state: dict[str, Any] = {
         "searchFilter": condition,

@@ -76,8 +76,13 @@ class Workspace:
             shutil.rmtree(draft, ignore_errors=True)
             raise storage_error("save the results in", error) from error
 
-    def delivered(self, keep_progress: bool) -> None:
-        """Remove what the tracker has now; with `keep_progress` the checkpoints stay for another attempt."""
+    def delivered(self, keep_progress: bool, keep_id: bool = False) -> None:
+        """Remove what the tracker has now.
+
+        Args:
+            keep_progress: the checkpoints stay, for another attempt or for a run that goes on from them.
+            keep_id: the tracking id stays too: whoever delivers again means the same run.
+        """
         shutil.rmtree(self.outbox if keep_progress else self.path, ignore_errors=True)
-        if keep_progress:
+        if keep_progress and not keep_id:
             self._run_id_file.unlink(missing_ok=True)

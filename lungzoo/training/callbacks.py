@@ -8,9 +8,10 @@ from typing import Any
 
 import keras
 
-from lungzoo.errors import LungzooError
+from lungzoo.errors import DivergedError
 from lungzoo.events import EpochDone, Observer, StepDone
 from lungzoo.training.checkpoint import CheckpointFolder, Progress, Values, read_variables
+from lungzoo.training.trial import Trial
 
 _STEP_EVENT_S = 0.2
 _CHECKPOINT_S = 10.0
@@ -27,6 +28,7 @@ class Watch(keras.callbacks.Callback):
         patience: epochs without a better validation Dice before training stops; None never stops.
         observe: receives StepDone and EpochDone.
         on_epoch: receives (epoch, metrics) for the tracker.
+        trial: how far to train and when to give up, where the run belongs to a search.
     """
 
     def __init__(
@@ -37,8 +39,10 @@ class Watch(keras.callbacks.Callback):
         patience: int | None,
         observe: Observer,
         on_epoch: Callable[[int, dict[str, float]], None],
+        trial: Trial | None = None,
     ) -> None:
         super().__init__()
+        self._trial = trial
         self.progress = progress
         self.best = best
         self._checkpoints = checkpoints
@@ -70,7 +74,7 @@ class Watch(keras.callbacks.Callback):
         seconds = time.monotonic() - self._epoch_began
         metrics["seconds"] = seconds
         if metrics["loss"] != metrics["loss"]:
-            raise LungzooError(
+            raise DivergedError(
                 f"The loss became NaN in epoch {epoch + 1}. Lower train.learning_rate, or use precision 'float32'."
             )
         progress = self.progress
@@ -81,15 +85,22 @@ class Watch(keras.callbacks.Callback):
         progress.epoch = epoch + 1
         progress.seconds += seconds
         progress.history.append(metrics)
-        if progress.exhausted(self.patience, self.stage_start):
-            self.model.stop_training = True
-        self._save_now_and_then()
+        self.model.stop_training = progress.exhausted(self.patience, self.stage_start)
+        self._save_now_and_then(ends=self._ends_trial(epoch))
         self._on_epoch(epoch, metrics)
         self._observe(EpochDone(epoch, metrics["loss"], metrics["val_dice"], better, seconds))
 
-    def _save_now_and_then(self) -> None:
+    def _ends_trial(self, epoch: int) -> bool:
+        """Tell whether a trial is over: its last checkpoint is what another one goes on from."""
+        if self._trial is None:
+            return False
+        self.progress.stopped = self._trial.stop(self.progress)
+        self.model.stop_training |= bool(self.progress.stopped)
+        return self.model.stop_training or self.progress.epoch >= min(self._trial.until, self.params["epochs"])
+
+    def _save_now_and_then(self, ends: bool) -> None:
         began = time.monotonic()
-        if began < self._save_again_at:
+        if began < self._save_again_at and not ends:
             return
         everything = [*self.model.variables, *self.model.optimizer.variables]
         self._checkpoints.save(self.progress, read_variables(everything), self.best)

@@ -26,6 +26,7 @@ class Progress:
         best_val_dice: that Dice.
         history: one dict of metrics per finished epoch.
         seconds: training time so far.
+        stopped: why a search gave up on the run, "" where it did not.
     """
 
     epoch: int = 0
@@ -33,6 +34,7 @@ class Progress:
     best_val_dice: float = -1.0
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
+    stopped: str = ""
 
     def exhausted(self, patience: int | None, stage_start: int = 0) -> bool:
         """Tell whether `patience` epochs of the stage have passed since the best one, or since the stage began."""
@@ -46,10 +48,11 @@ class CheckpointFolder:
 
     Args:
         path: folder, made on the first save.
+        origin: folder of the run that this one goes on from, as long as it has no checkpoint of its own.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, origin: Path | None = None) -> None:
+        self._path, self._origin = path, origin
 
     def save(self, progress: Progress, variables: Values, best: Values) -> None:
         """Replace the checkpoint; a reader sees the old one or the new one, never a mixture.
@@ -69,19 +72,35 @@ class CheckpointFolder:
         except OSError as error:
             raise storage_error("write a checkpoint to", error) from error
 
-    def load(self) -> tuple[Progress, Values, Values] | None:
-        """Return (progress, variables, best weights), or None where there is no intact checkpoint."""
+    def progress(self) -> Progress | None:
+        """Return how far the newest checkpoint is, None where there is none; its arrays are left unread."""
         try:
-            pointer = json.loads((self._path / "latest.json").read_text())
-            file = self._path / pointer["file"]
-            with file.open("rb") as stream:
-                intact = hashlib.file_digest(stream, "sha256").hexdigest() == pointer["sha256"]
-            if not intact:
-                return None
-            with np.load(file, allow_pickle=False) as arrays:
-                return Progress(**pointer["progress"]), _unpack(arrays, "variables"), _unpack(arrays, "best")
+            return Progress(**json.loads((self._path / "latest.json").read_text())["progress"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def load(self) -> tuple[Progress, Values, Values] | None:
+        """Return (progress, variables, best weights), or None where there is no intact checkpoint."""
+        found = _load(self._path)
+        if found is None and self._origin is not None:
+            found = _load(self._origin)
+            if found is not None:
+                found[0].stopped = ""
+        return found
+
+
+def _load(path: Path) -> tuple[Progress, Values, Values] | None:
+    try:
+        pointer = json.loads((path / "latest.json").read_text())
+        file = path / pointer["file"]
+        with file.open("rb") as stream:
+            intact = hashlib.file_digest(stream, "sha256").hexdigest() == pointer["sha256"]
+        if not intact:
+            return None
+        with np.load(file, allow_pickle=False) as arrays:
+            return Progress(**pointer["progress"]), _unpack(arrays, "variables"), _unpack(arrays, "best")
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read_variables(variables: list[Any]) -> Values:

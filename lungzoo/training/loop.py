@@ -13,6 +13,7 @@ from lungzoo.events import Note, Observer
 from lungzoo.models.levels import apply_stage
 from lungzoo.models.transfer import Stage, schedule
 from lungzoo.training.checkpoint import CheckpointFolder, Progress, write_variables
+from lungzoo.training.trial import Trial
 
 _CALIBRATION_BATCHES = 50
 
@@ -26,6 +27,7 @@ def fit(
     checkpoints: CheckpointFolder,
     observe: Observer,
     on_epoch: Callable[[int, dict[str, float]], None],
+    trial: Trial | None = None,
 ) -> Progress:
     """Train, or go on training, and leave the model with the weights of its best validation epoch.
 
@@ -36,10 +38,10 @@ def fit(
         stages: what trains when.
         config: the experiment.
         checkpoints: an intact checkpoint there is continued.
-        observe, on_epoch: see `Watch`.
+        observe, on_epoch, trial: see `Watch`.
 
     Raises:
-        LungzooError: the loss became NaN.
+        DivergedError: the loss became NaN.
         StorageError: a checkpoint cannot be written.
     """
     from lungzoo.training.callbacks import Watch
@@ -52,11 +54,12 @@ def fit(
     progress, saved, best = checkpoints.load() or (Progress(), [], [])
     if saved:
         observe(Note(f"Continuing after epoch {progress.epoch} of {train.epochs}."))
-    watch = Watch(progress, best, checkpoints, train.patience, observe, on_epoch)
+    watch = Watch(progress, best, checkpoints, train.patience, observe, on_epoch, trial)
+    last = min(train.epochs, trial.until) if trial else train.epochs
     for stage, start, end in schedule(stages, train.epochs):
         # A plateau ends the run in the last stage only: in an earlier one, what is to come has not trained yet.
         watch.patience, watch.stage_start = train.patience if end == train.epochs else None, start
-        if progress.epoch >= end or progress.exhausted(watch.patience, start):
+        if progress.epoch >= min(end, last) or progress.stopped or progress.exhausted(watch.patience, start):
             continue
         if stage.calibrates and progress.epoch == start:
             _calibrate(model, pipeline.training(rows["train"], config.augment, train.train_seed, start, end))
@@ -66,11 +69,11 @@ def fit(
             optimizer = [] if progress.epoch == start else model.optimizer.variables
             write_variables([*model.variables, *optimizer], saved[: len(model.variables) + len(optimizer)])
             saved = []
-        batches = pipeline.training(rows["train"], config.augment, train.train_seed, progress.epoch, end)
+        batches = pipeline.training(rows["train"], config.augment, train.train_seed, progress.epoch, min(end, last))
         model.fit(
             _for_outputs(model, batches),
             initial_epoch=progress.epoch,
-            epochs=end,
+            epochs=min(end, last),
             steps_per_epoch=steps,
             validation_data=validation,
             callbacks=[watch],

@@ -4,10 +4,10 @@ from lungzoo.config import SuiteConfig
 from lungzoo.content import content_names
 from lungzoo.errors import ConfigError, LungzooError, UnknownNameError, UsageError
 from lungzoo.events import ignore
+from lungzoo.executors.local import LocalExecutor
 from lungzoo.models.starts import check_start
 from lungzoo.schema import parse
 from lungzoo.suites.execute import run_suite
-from lungzoo.suites.executors.local import LocalExecutor
 from lungzoo.suites.grid import expand, load_suite
 
 ARMS = {"models": ["cnn_scratch", "unet_mobilenetv2"], "transfers": ["scratch"]}

@@ -9,6 +9,7 @@ import numpy as np
 
 from lungzoo.statistics.paired import Comparison
 from lungzoo.suites.report.analysis import Analysis
+from lungzoo.suites.report.enhancement import enhancement_in_words
 from lungzoo.suites.report.protocol import protocol_in_words
 from lungzoo.suites.report.results import ArmResults, SuiteResults
 from lungzoo.tracking.record import SuitePlan
@@ -89,7 +90,9 @@ def table_of(results: SuiteResults, analysis: Analysis) -> ResultTable:
             f"Arms that share a letter are not told apart: paired test {over_what(analysis.comparison)}, "
             f"Holm-corrected over {len(analysis.comparison.p)} pair(s), 5%.",
         )
-    return ResultTable(results.plan, rows, protocol_in_words(results.plan, finished), (*remarks, *analysis.notes))
+    enhanced = enhancement_in_words(results.plan.tuned, analysis.primary, analysis.comparison, analysis.compared)
+    remarks = [*enhanced, *remarks, *analysis.notes]
+    return ResultTable(results.plan, rows, protocol_in_words(results.plan, finished), tuple(remarks))
 
 
 def over_what(comparison: Comparison) -> str:

@@ -15,8 +15,8 @@ from lungzoo.data.splits.split import split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError, LungzooError, TrackingError, UsageError
 from lungzoo.events import Observer
+from lungzoo.executors import Executor
 from lungzoo.suites.execute import run_one
-from lungzoo.suites.executors import Executor
 from lungzoo.suites.reproduce.original import CannotReproduce, Original, artifact_of, read_cases
 from lungzoo.suites.reproduce.outcome import Outcome, outcome_of
 from lungzoo.weights.manifest import read_manifest

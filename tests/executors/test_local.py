@@ -6,8 +6,9 @@ import time
 import pytest
 
 from lungzoo.events import Note
-from lungzoo.suites.executors import Job, local, log_tail
-from lungzoo.suites.executors.local import LocalExecutor, _describe_exit
+from lungzoo.executors import Job, process
+from lungzoo.executors.local import LocalExecutor
+from lungzoo.executors.process import describe_exit, log_tail
 
 
 def job(tmp_path) -> Job:
@@ -20,7 +21,7 @@ def with_worker(monkeypatch, code: str) -> None:
     def popen(command, **settings):
         return original([sys.executable, "-c", code], **settings)
 
-    monkeypatch.setattr(local.subprocess, "Popen", popen)
+    monkeypatch.setattr(process.subprocess, "Popen", popen)
 
 
 def test_events_are_relayed(tmp_path, monkeypatch):
@@ -52,7 +53,7 @@ def test_a_worker_ends_with_its_parent(tmp_path, monkeypatch):
         monkeypatch,
         "import signal, sys, time\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-        "from lungzoo.suites.executors.worker import end_with_parent\n"
+        "from lungzoo.executors.process import end_with_parent\n"
         "sys.stdin.readline()\n"
         "end_with_parent()\n"
         'print(\'{"event": "Note", "text": "ready"}\', flush=True)\n'
@@ -69,9 +70,9 @@ def test_a_worker_ends_with_its_parent(tmp_path, monkeypatch):
 
 
 def test_exit_codes_in_words():
-    assert _describe_exit(-signal.SIGTERM) == "the process was terminated."
-    assert _describe_exit(-signal.SIGSEGV) == "the process was ended by SIGSEGV."
-    assert _describe_exit(3) == "the process ended with code 3."
+    assert describe_exit(-signal.SIGTERM) == "the process was terminated."
+    assert describe_exit(-signal.SIGSEGV) == "the process was ended by SIGSEGV."
+    assert describe_exit(3) == "the process ended with code 3."
 
 
 def test_log_tail(tmp_path):

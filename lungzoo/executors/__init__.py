@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from lungzoo.events import Observer
@@ -43,12 +42,3 @@ class Executor(Protocol):
 
     def run(self, job: Job, observe: Observer) -> str:
         """Carry out a job; returns "" when the run was recorded, else why its process ended without a record."""
-
-
-def log_tail(path: Path, lines: int = 3) -> str:
-    """Return the last non-empty lines of a log file on one line."""
-    try:
-        text = path.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return " | ".join(line.strip() for line in text[-lines:] if line.strip())[:400]

@@ -1,0 +1,177 @@
+"""The processes of a search: one alone, or a chief with workers; one that dies is started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lungzoo.errors import LungzooError
+from lungzoo.events import Event, Note, Observer, TrialEnded, TrialStarted
+from lungzoo.executors.process import ChildProcess
+from lungzoo.search.worker import CHIEF
+
+_MODULE = "lungzoo.search.worker"
+_MOST_DEATHS = 2  # of processes, before their trial is given up
+_TICK_S = 0.2
+
+
+@dataclass
+class Crew:
+    """Runs the processes of a search on this machine until there is nothing more to try.
+
+    Args:
+        order: what each process is told; see `lungzoo.search.worker`.
+        folder: of the search, where logs go.
+        workers: how many processes train; with one alone there is no chief.
+        address: HOST:PORT of the chief; None picks a free port of this machine.
+        chief: whether the chief is started here, too.
+        observe: receives events, of one process at a time.
+        give_up: called with (number of the trial, reason) when a trial has killed its process again and again.
+        tick: called several times a second.
+        name: begins the names of the workers, which must differ among machines.
+    """
+
+    order: dict[str, str]
+    folder: Path
+    workers: int
+    observe: Observer
+    give_up: Callable[[str, str], None]
+    tick: Callable[[], None]
+    address: str | None = None
+    chief: bool = True
+    name: str = "worker"
+    _children: dict[str, ChildProcess] = field(default_factory=dict)
+    _deaths: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _failure: BaseException | None = None
+    _over: bool = False
+
+    def work(self) -> None:
+        """Start the processes and wait until all workers have ended.
+
+        Raises:
+            LungzooError: a process ended badly for a reason that another attempt would not change.
+        """
+        alone = self.workers == 1 and self.address is None
+        names = [""] if alone else [f"{self.name}-{number}" for number in range(1, self.workers + 1)]
+        address = "" if alone else self.address or f"127.0.0.1:{_free_port()}"
+        threads = [threading.Thread(target=self._keep, args=(name, address)) for name in names]
+        boss = None
+        if not alone and self.chief:
+            boss = threading.Thread(target=self._keep, args=(CHIEF, address))
+            boss.start()
+        try:
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                time.sleep(_TICK_S)
+                self.tick()
+        finally:
+            self._over = True
+            self._stop_all()
+            for thread in [*threads, *([boss] if boss else [])]:
+                if thread.ident is not None:
+                    thread.join()
+        if self._failure:
+            raise self._failure
+
+    def _keep(self, name: str, address: str) -> None:
+        """Keep one process running: what ended by a crash starts again and goes on with its trial."""
+        try:
+            while not self._over:
+                current: list[str] = []
+                reason = self._run(name, address, current)
+                if self._over or not reason:
+                    return
+                self._after_death(name, reason, current[0] if current else "")
+        except BaseException as error:
+            self._failure = self._failure or error
+            self._over = True
+            self._stop_all()
+
+    def _run(self, name: str, address: str, current: list[str]) -> str:
+        def listen(event: Event) -> None:
+            if isinstance(event, TrialStarted):
+                current[:] = [event.number]
+            elif isinstance(event, TrialEnded):
+                current.clear()
+            with self._lock:
+                self.observe(event)
+
+        child = ChildProcess(_MODULE, json.dumps(self.order), self._log(name), self._environment(name, address))
+        with self._lock:
+            self._children[name] = child
+        try:
+            return child.relay(listen)
+        finally:
+            with self._lock:
+                self._children.pop(name, None)
+
+    def _after_death(self, name: str, reason: str, number: str) -> None:
+        """Decide what follows the death of a process: its trial is tried again, then given up."""
+        if not number and (name == CHIEF or "ended with code 1." in reason):
+            raise LungzooError(f"The search cannot go on: {reason} See {self._log(name)}. The same command goes on.")
+        key = number or name
+        self._deaths[key] += 1
+        with self._lock:
+            self.observe(Note(f"{f'Trial {number}' if number else f'A worker ({name})'}: {reason}"))
+        if self._deaths[key] < _MOST_DEATHS:
+            return
+        if not number:
+            raise LungzooError(f"A worker ended again and again before its first trial: {reason} See {self._log(name)}")
+        self.give_up(number, reason)
+
+    def _stop_all(self) -> None:
+        with self._lock:
+            children = list(self._children.values())
+        threads = [threading.Thread(target=child.stop) for child in children]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name or 'worker'}.txt"
+
+    def _environment(self, name: str, address: str) -> dict[str, str]:
+        if not name:
+            return {}
+        host, _, port = address.rpartition(":")
+        chosen = {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": host, "KERASTUNER_ORACLE_PORT": port}
+        if name == CHIEF:
+            return chosen | {"CUDA_VISIBLE_DEVICES": "-1"}
+        number = int(name.rpartition("-")[2]) - 1
+        if gpus := visible_gpus():
+            chosen |= {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)], "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+        elif self.workers > 1:
+            cores = str(max(len(os.sched_getaffinity(0)) // self.workers, 1) if hasattr(os, "sched_getaffinity") else 1)
+            chosen |= {"TF_NUM_INTRAOP_THREADS": cores, "OMP_NUM_THREADS": cores}
+        return chosen
+
+
+def visible_gpus() -> list[str]:
+    """Return the numbers or names of the GPUs that this process may use, without loading a framework."""
+    if (chosen := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [each.strip() for each in chosen.split(",") if each.strip() not in ("", "-1")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [str(number) for number, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

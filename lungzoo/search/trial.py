@@ -1,0 +1,204 @@
+"""One trial: a `run_experiment` per seed, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from lungzoo.config import ExperimentConfig
+from lungzoo.data.store import PreparedDataset
+from lungzoo.errors import ConfigError, UsageError
+from lungzoo.events import Observer, TrialEnded, TrialStarted
+from lungzoo.experiment import record_failure, run_experiment
+from lungzoo.search.outcome import Outcome, Outcomes, State
+from lungzoo.search.plan import SearchPlan
+from lungzoo.search.stopping import behind_median, time_is_up
+from lungzoo.tracking.record import RunRecord
+from lungzoo.tracking.tracker import Tracker
+from lungzoo.tracking.workspace import Workspace
+from lungzoo.training.checkpoint import CheckpointFolder, Progress
+from lungzoo.training.trial import Trial
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial that the algorithm asks for.
+
+    Args:
+        number: of the trial.
+        values: settings by config key.
+        until: epochs to train to.
+        continues: number of the trial that it goes on from.
+        bracket, round: of Hyperband.
+    """
+
+    number: str
+    values: dict[str, Any]
+    until: int
+    continues: str | None = None
+    bracket: int | None = None
+    round: int | None = None
+
+
+class Trials:
+    """Carries out the trials of one search in one process.
+
+    Args:
+        plan: the search.
+        dataset: opened dataset.
+        tracker: where the records go.
+        folder: of the search.
+        search_id: parent run of the trials.
+        observe: receives events.
+        worker: name of this process among the workers.
+    """
+
+    def __init__(
+        self,
+        plan: SearchPlan,
+        dataset: PreparedDataset,
+        tracker: Tracker,
+        folder: Path,
+        search_id: str,
+        observe: Observer,
+        worker: str = "",
+    ) -> None:
+        self.plan, self.dataset, self.tracker = plan, dataset, tracker
+        self.folder, self.search_id, self.observe, self.worker = folder, search_id, observe, worker
+        self.outcomes = Outcomes(folder)
+
+    def carry_out(self, asked: Asked) -> Outcome:
+        """Train and judge a trial; one that is over already is not repeated.
+
+        Raises:
+            TrackingError, StorageError: the trial could not be recorded; the next attempt goes on from its checkpoint.
+        """
+        over = self.outcomes.find(asked.number)
+        if over is not None:
+            return over
+        self.observe(TrialStarted(asked.number, self.worker, describe_values(asked.values), asked.until))
+        try:
+            outcome = self._run(asked)
+        except UsageError as error:
+            outcome = self._refused(asked, str(error))
+        self.outcomes.write(outcome)
+        self.observe(ended_trial(outcome, self.worker))
+        return outcome
+
+    def give_up(self, asked: Asked, reason: str) -> Outcome:
+        """Record a trial whose process died again and again."""
+        outcome = self._refused(asked, reason)
+        self.outcomes.write(outcome)
+        return outcome
+
+    def _run(self, asked: Asked) -> Outcome:
+        outcome = _blank(asked)
+        scores: list[float] = []
+        for repeat in range(self.plan.repeats):
+            record = run_experiment(
+                self.plan.config(asked.values, repeat),
+                self.dataset,
+                tracker=self.tracker,
+                runs=self.runs,
+                suite_id=self.search_id,
+                observe=self.observe,
+                trial=self._trial(asked, repeat),
+            )
+            outcome = self._add(outcome, asked, record)
+            if "val_dice" in record.validation:
+                scores.append(record.validation["val_dice"])
+            if outcome.state != "finished":
+                break
+        return replace(outcome, val_dice=fmean(scores) if scores and outcome.state in ("finished", "pruned") else None)
+
+    @property
+    def runs(self) -> Path:
+        """Folder of the trials' workspaces."""
+        return self.folder / "trials"
+
+    def _trial(self, asked: Asked, repeat: int) -> Trial:
+        return Trial(
+            search=self.plan.name,
+            number=asked.number,
+            repeat=repeat,
+            until=asked.until,
+            continues=asked.continues,
+            bracket=asked.bracket,
+            round=asked.round,
+            stop=self._stop,
+        )
+
+    def _stop(self, progress: Progress) -> str:
+        if time_is_up(self.folder):
+            return "the time of the search was over."
+        if not self.plan.prune:
+            return ""
+        return behind_median(progress, self.outcomes.all(), self.plan.experiment.train.epochs)
+
+    def _add(self, outcome: Outcome, asked: Asked, record: RunRecord) -> Outcome:
+        """Add what one repeat took to the outcome."""
+        workspace = Workspace(self.runs, record.fingerprint)
+        progress = CheckpointFolder(workspace.checkpoints).progress() or Progress()
+        pinned = ExperimentConfig.model_validate(record.config)
+        origin = self._trial(asked, 0).origin(pinned.fingerprint(self.dataset.fingerprint))
+        before = CheckpointFolder(Workspace(self.runs, origin).checkpoints).progress() if origin else None
+        before = before or Progress()
+        state: State = record.trial.get("state", "failed")
+        return replace(
+            outcome,
+            state=state,
+            reason=record.reason,
+            epochs=outcome.epochs + max(progress.epoch - before.epoch, 0),
+            until=max(outcome.until, progress.epoch),
+            train_seconds=round(outcome.train_seconds + max(progress.seconds - before.seconds, 0.0), 3),
+            curve=outcome.curve or tuple(row["val_dice"] for row in progress.history),
+            runs=(*outcome.runs, *filter(None, [workspace.run_id()])),
+        )
+
+    def _refused(self, asked: Asked, reason: str) -> Outcome:
+        outcome = replace(_blank(asked), state="failed", reason=reason)
+        try:
+            config, trial = self.plan.config(asked.values), self._trial(asked, 0)
+            record = record_failure(
+                config,
+                self.dataset,
+                reason,
+                tracker=self.tracker,
+                runs=self.runs,
+                suite_id=self.search_id,
+                trial=trial,
+            )
+        except ConfigError:  # no experiment at all: the table of the search is where it shows
+            return outcome
+        run_id = Workspace(self.runs, record.fingerprint).run_id()
+        return replace(outcome, runs=(run_id,) if run_id else ())
+
+
+def ended_trial(outcome: Outcome, worker: str) -> TrialEnded:
+    """Return the event that tells how a trial ended."""
+    return TrialEnded(
+        outcome.number, worker, outcome.state, outcome.val_dice, outcome.epochs, outcome.train_seconds, outcome.reason
+    )  # fmt: skip
+
+
+def describe_values(values: dict[str, Any]) -> str:
+    """Return settings on one line, without their sections: "learning_rate=0.002, transfer=imagenet-finetune"."""
+    return ", ".join(f"{key.rpartition('.')[2]}={show_value(value)}" for key, value in values.items())
+
+
+def show_value(value: Any) -> str:
+    """Return a setting as short text."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _blank(asked: Asked) -> Outcome:
+    return Outcome(
+        asked.number,
+        "finished",
+        asked.values,
+        continues=asked.continues,
+        bracket=asked.bracket,
+        round=asked.round,
+    )

@@ -1,0 +1,262 @@
+"""The search on Keras Tuner: its algorithms propose, its chief serves many workers. Only this file imports it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras_tuner
+from keras_tuner import errors
+from keras_tuner.engine import base_tuner
+from keras_tuner.engine.trial import Trial, TrialStatus
+from keras_tuner.oracles import BayesianOptimizationOracle, GridSearchOracle, HyperbandOracle, RandomSearchOracle
+
+from lungzoo.config import Parameter, SpaceConfig
+from lungzoo.errors import LungzooError
+from lungzoo.search.outcome import Outcomes
+from lungzoo.search.plan import SearchPlan
+from lungzoo.search.space import in_order
+from lungzoo.search.stopping import time_is_up
+from lungzoo.search.trial import Asked
+
+if TYPE_CHECKING:
+    from lungzoo.search.trial import Trials
+
+_STATE = "oracle.json"
+_IDLE_S = 0.5
+# A search of which so many trials in a row broke has a fault of its own.
+_MOST_FAILURES = 10
+
+
+def search(plan: SearchPlan, folder: Path, carry_out: Trials | None) -> None:
+    """Search until the algorithm or the budget has nothing more, or go on where an earlier attempt was.
+
+    Whether this process is alone, the chief or a worker of a chief elsewhere is said by Keras Tuner's own variables:
+    KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT.
+
+    Args:
+        plan: the search.
+        folder: its folder, shared by all its processes.
+        carry_out: carries out trials; None in the chief.
+
+    Raises:
+        LungzooError: a trial could not be recorded, or too many in a row broke.
+    """
+    oracle = make_oracle(plan, folder)
+    tuner = _Tuner(oracle, plan, folder, carry_out)
+    try:
+        tuner.search(verbose=0)
+    except errors.FatalError as error:
+        if isinstance(error.__cause__, LungzooError):
+            raise error.__cause__ from None
+        raise
+    except RuntimeError as error:
+        if "consecutive failures" not in str(error):
+            raise
+        raise LungzooError(
+            f"{_MOST_FAILURES} trials in a row broke, so the search was ended. Each is a row with its reason; see "
+            "lungzoo ui, or the outcomes in " + str(folder)
+        ) from None
+
+
+def hyperparameters_of(space: SpaceConfig) -> keras_tuner.HyperParameters:
+    """Return a space as Keras Tuner has it; its names are config keys."""
+    hp = keras_tuner.HyperParameters()
+    for key, parameter in in_order(space):
+        with contextlib.ExitStack() as conditions:
+            _enter(conditions, hp, space, key)
+            _declare(hp, key, parameter)
+    return hp
+
+
+def _enter(conditions: contextlib.ExitStack, hp: Any, space: SpaceConfig, key: str) -> None:
+    for parent, allowed in space.parameters[key].when.items():
+        _enter(conditions, hp, space, parent)
+        choices = space.parameters[parent].choices
+        conditions.enter_context(hp.conditional_scope(parent, [_packed(value, choices) for value in allowed]))
+
+
+def _declare(hp: Any, key: str, parameter: Parameter) -> None:
+    if parameter.choices:
+        numbers = all(_is_number(value) for value in parameter.choices)
+        hp.Choice(key, [_packed(value, parameter.choices) for value in parameter.choices], ordered=numbers)
+        return
+    kind = hp.Int if parameter.whole else hp.Float
+    step = parameter.step or (1 if parameter.whole and parameter.scale == "linear" else None)
+    kind(key, parameter.low, parameter.high, step=step, sampling=parameter.scale)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _packed(value: Any, choices: tuple[Any, ...]) -> Any:
+    """Return a choice as Keras Tuner takes it: numbers as they are, all else as JSON."""
+    if not all(_is_number(choice) for choice in choices):
+        return json.dumps(value)
+    return value if all(isinstance(choice, int) for choice in choices) else float(value)
+
+
+def unpacked(space: SpaceConfig, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that Keras Tuner chose, by config key; what is inactive is left out already."""
+    found = {}
+    for key, parameter in space.parameters.items():
+        if key in values:
+            packed = {_packed(choice, parameter.choices): choice for choice in parameter.choices}
+            found[key] = packed.get(values[key], values[key])
+    return found
+
+
+def make_oracle(plan: SearchPlan, folder: Path) -> keras_tuner.Oracle:
+    """Return the algorithm of a plan, with what it knew when it was saved last."""
+    common: dict[str, Any] = {
+        "objective": keras_tuner.Objective("val_dice", "max"),
+        "hyperparameters": hyperparameters_of(plan.space),
+        "allow_new_entries": False,
+        "tune_new_entries": False,
+        "seed": plan.search_seed + 1,  # Keras Tuner takes 0 for none
+        "max_consecutive_failed_trials": _MOST_FAILURES,
+    }
+    if plan.tuner == "hyperband":
+        epochs, sweeps = plan.experiment.train.epochs, plan.sweeps
+        common |= {"max_epochs": epochs, "factor": plan.factor, "hyperband_iterations": sweeps}
+    oracle = _ORACLES[plan.tuner](**common)
+    oracle.max_trials = None  # the budget below counts; numbers of trials would change their width with it
+    oracle.plan, oracle.outcomes, oracle.folder = plan, Outcomes(folder), folder
+    oracle._set_project_dir(str(folder.parent), folder.name)
+    if (folder / _STATE).exists():
+        oracle.reload()
+    return oracle
+
+
+class _Kept:
+    """What all algorithms get: a state that survives a kill at any moment, and the budget of the search."""
+
+    plan: SearchPlan
+    outcomes: Outcomes
+    folder: Path
+
+    def save(self) -> None:
+        """Replace the state in one step; Keras Tuner writes into the file."""
+        _replace(Path(self._get_oracle_fname()), self.get_state())  # type: ignore[attr-defined]
+
+    def _save_trial(self, trial: Trial) -> None:
+        path = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"  # type: ignore[attr-defined]
+        _replace(path, trial.get_state())
+
+    def reload(self) -> None:
+        """Read the state; a trial that was written just before a kill, and is not in it, is asked for anew."""
+        super().reload()  # type: ignore[misc]
+        started = set(self.start_order)  # type: ignore[attr-defined]
+        self.trials: dict[str, Trial] = {number: trial for number, trial in self.trials.items() if number in started}
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Propose settings, as long as the budget lasts."""
+        if self._is_spent():
+            return {"status": TrialStatus.STOPPED}
+        return dict(super().populate_space(trial_id))  # type: ignore[misc]
+
+    def _is_spent(self) -> bool:
+        plan = self.plan
+        if time_is_up(self.folder) or (plan.trials is not None and len(self.trials) >= plan.trials):
+            return True
+        return plan.total_epochs is not None and sum(o.epochs for o in self.outcomes.all()) >= plan.total_epochs
+
+
+class _Random(_Kept, RandomSearchOracle):
+    pass
+
+
+class _Grid(_Kept, GridSearchOracle):
+    """Keras Tuner forgets where on the grid it was; here that is part of the state."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Add the trials in the order of the grid, and those whose neighbour is still to come."""
+        known = self._ordered_ids
+        ordered, index = [], known._next_index[None]
+        while index is not None:
+            ordered.append(known._memory[index])
+            index = known._next_index[index]
+        return {**super().get_state(), "ordered": ordered, "populate_next": self._populate_next}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take both up again."""
+        super().set_state(state)
+        before = None
+        for number in state["ordered"]:
+            self._ordered_ids.insert(number, before)
+            before = number
+        self._populate_next = state["populate_next"]
+
+
+class _Bayesian(_Kept, BayesianOptimizationOracle):
+    pass
+
+
+class _Hyperband(_Kept, HyperbandOracle):
+    pass
+
+
+_ORACLES: dict[str, Any] = {"random": _Random, "grid": _Grid, "bayesian": _Bayesian, "hyperband": _Hyperband}
+
+
+class _Tuner(base_tuner.BaseTuner):
+    """Keras Tuner's loop around trials of ours."""
+
+    def __init__(self, oracle: Any, plan: SearchPlan, folder: Path, carry_out: Trials | None) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            super().__init__(oracle, directory=str(folder.parent), project_name=folder.name)
+        self._plan, self._carry_out = plan, carry_out
+        self._asked_before = False
+
+    def pre_create_trial(self) -> None:
+        """Wait a little where the chief had nothing to do; Keras Tuner would ask again at once."""
+        if self._asked_before:
+            time.sleep(_IDLE_S)
+        self._asked_before = True
+
+    def on_trial_begin(self, trial: Trial) -> None:
+        """Note that there was something to do."""
+        self._asked_before = False
+
+    def run_trial(self, trial: Trial, verbose: int = 0) -> dict[str, float]:
+        """Carry out a trial; one without a score is a failed one, and the search goes on."""
+        assert self._carry_out is not None
+        try:
+            outcome = self._carry_out.carry_out(asked_for(self._plan, trial.trial_id, trial.hyperparameters.values))
+        except LungzooError as error:
+            raise errors.FatalError(str(error)) from error
+        if outcome.val_dice is None:
+            raise errors.FailedTrialError(outcome.reason)
+        return {"val_dice": outcome.val_dice}
+
+    def save(self) -> None:
+        """Save the algorithm alone; this class has no state."""
+        if not self._is_worker():
+            self.oracle.save()
+
+
+def asked_for(plan: SearchPlan, number: str, values: dict[str, Any]) -> Asked:
+    """Return a trial of Keras Tuner as one of ours; Hyperband puts its own settings among the values."""
+    return Asked(
+        number=number,
+        values=unpacked(plan.space, values),
+        until=int(values.get("tuner/epochs", plan.experiment.train.epochs)),
+        continues=values.get("tuner/trial_id"),
+        bracket=values.get("tuner/bracket"),
+        round=values.get("tuner/round"),
+    )
+
+
+def _replace(path: Path, state: dict[str, Any]) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

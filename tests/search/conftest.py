@@ -1,0 +1,57 @@
+"""A small space and a search on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lungzoo.config import SpaceConfig
+from lungzoo.schema import parse
+from lungzoo.search.plan import SearchPlan
+
+SPACE: dict[str, Any] = {
+    "name": "small",
+    "title": "A small space",
+    "parameters": {
+        "train.learning_rate": {"low": 1e-3, "high": 1e-1, "scale": "log"},
+        "train.loss": {"choices": ["dice", "bce"]},
+        "model.decoder_attention": {"choices": ["none", "scse"]},
+        "model.decoder_dropout": {
+            "low": 0.0,
+            "high": 0.4,
+            "step": 0.2,
+            "when": {"model.decoder_attention": ["scse"]},
+        },
+    },
+}
+# The settings of the fixture `tiny`, as a person gives them.
+BASE: dict[str, Any] = {
+    "data": {"val_fraction": 0.2, "test_fraction": 0.3},
+    "augment": {"shift_px": 4},
+    "model": {
+        "name": "cnn_scratch",
+        "encoder_options": {"width": 4},
+        "encoder_depth": 3,
+        "decoder_channels": [8, 8, 8],
+        "decoder_convs": 1,
+    },
+    "transfer": "scratch",
+    "train": {"epochs": 3, "batch_size": 6, "learning_rate": 5e-3},
+}
+
+
+def make_space(**parameters: Any) -> SpaceConfig:
+    """A space of the given parameters, or the small one."""
+    return parse(SpaceConfig, {**SPACE, "parameters": parameters or SPACE["parameters"]}, "test")
+
+
+def make_plan(**changes: Any) -> SearchPlan:
+    """A search of the small space."""
+    values = {"name": "s", "space": SPACE, "base": BASE, "tuner": "random", "trials": 3, "dataset": "0" * 64}
+    return parse(SearchPlan, {**values, **changes}, "test")
+
+
+@pytest.fixture
+def plan() -> SearchPlan:
+    return make_plan()

@@ -1,0 +1,127 @@
+"""The processes of a search: who is started, and what follows when one dies. The processes are pretended ones."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lungzoo.errors import LungzooError
+from lungzoo.events import Note, TrialEnded, TrialStarted
+from lungzoo.search import crew as crew_room
+from lungzoo.search.crew import Crew, visible_gpus
+
+START = 'print(\'{"event": "TrialStarted", "number": "0000", "worker": "", "values": "", "until": 1}\', flush=True)\n'
+END = (
+    'print(\'{"event": "TrialEnded", "number": "0000", "worker": "", "state": "finished", "val_dice": 0.5, '
+    '"epochs": 1, "seconds": 1.0, "reason": ""}\', flush=True)\n'
+)
+KILL = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"
+
+
+@pytest.fixture
+def crew(tmp_path, monkeypatch):
+    """Make a crew whose processes run the given code; `starts` counts them."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "bin"), *sys.path]))
+    monkeypatch.setattr(crew_room, "_MODULE", "pretended")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def make(code: str, workers: int = 1, **settings) -> Crew:
+        count = (
+            "import os, pathlib\n"
+            f"starts = pathlib.Path({str(tmp_path / 'starts')!r})\n"
+            "name = os.environ.get('KERASTUNER_TUNER_ID', '')\n"
+            "with starts.open('a') as file: file.write(name + '\\n')\n"
+            "count = starts.read_text().splitlines().count(name)\n"
+        )
+        (tmp_path / "bin" / "pretended.py").write_text(count + code)
+        made = Crew({}, tmp_path, workers, [].append, lambda number, reason: None, lambda: None, **settings)
+        return made
+
+    return make
+
+
+def starts(folder: Path) -> list[str]:
+    return sorted((folder / "starts").read_text().splitlines())
+
+
+def test_one_process_alone_has_no_chief(crew, tmp_path):
+    made = crew(START + END)
+    events: list[object] = []
+    made.observe = events.append
+    made.work()
+    assert starts(tmp_path) == [""]
+    assert [type(event) for event in events] == [TrialStarted, TrialEnded]
+
+
+def test_two_workers_have_a_chief(crew, tmp_path):
+    crew("import time\nif name == 'chief': time.sleep(60)\n", workers=2).work()
+    assert starts(tmp_path) == ["chief", "worker-1", "worker-2"]
+
+
+def test_workers_of_another_machine_start_no_chief(crew, tmp_path):
+    crew("", workers=2, address="10.0.0.1:8000", chief=False, name="far").work()
+    assert starts(tmp_path) == ["far-1", "far-2"]
+
+
+def test_a_process_that_dies_starts_again(crew, tmp_path):
+    made = crew(START + f"if count == 1:\n    {KILL}" + END)
+    events: list[object] = []
+    made.observe = events.append
+    given_up: list[tuple[str, str]] = []
+    made.give_up = lambda number, reason: given_up.append((number, reason))
+    made.work()
+    assert starts(tmp_path) == ["", ""]
+    assert given_up == []
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert notes == ["Trial 0000: the process was ended by SIGKILL (often: the machine ran out of memory)."]
+
+
+def test_a_trial_that_kills_its_process_twice_is_given_up(crew, tmp_path):
+    made = crew(f"if count > 2: raise SystemExit\n{START}{KILL}")
+    given_up: list[tuple[str, str]] = []
+    made.give_up = lambda number, reason: given_up.append((number, reason))
+    made.work()
+    assert given_up == [("0000", "the process was ended by SIGKILL (often: the machine ran out of memory).")]
+    assert len(starts(tmp_path)) == 3
+
+
+def test_a_process_that_says_why_it_cannot_go_on_ends_the_search(crew, tmp_path):
+    with pytest.raises(LungzooError, match=r"The search cannot go on: the process ended with code 1\. no store"):
+        crew("import sys\nsys.exit('no store')").work()
+    assert len(starts(tmp_path)) == 1
+
+
+def test_processes_that_die_before_any_trial_end_the_search(crew, tmp_path):
+    with pytest.raises(LungzooError, match="ended again and again before its first trial"):
+        crew(KILL).work()
+    assert len(starts(tmp_path)) == 2
+
+
+def test_an_interrupt_ends_all_processes(crew):
+    made = crew("import sys, time\nsys.stdin.readline()\nsys.stdin.read()\n", workers=2)
+    began = time.monotonic()
+
+    def interrupt() -> None:
+        if time.monotonic() - began > 1:
+            raise KeyboardInterrupt
+
+    made.tick = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        made.work()
+    assert made._children == {}
+    assert time.monotonic() - began < 20
+
+
+def test_each_worker_has_a_gpu_of_its_own(crew, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    made = crew("", workers=3)
+    devices = [made._environment(f"worker-{number}", "h:1")["CUDA_VISIBLE_DEVICES"] for number in (1, 2, 3)]
+    assert devices == ["2", "5", "2"]
+    assert made._environment("chief", "h:1")["CUDA_VISIBLE_DEVICES"] == "-1"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert visible_gpus() == []

@@ -1,0 +1,115 @@
+"""What a search found: ranking, the settings to take, pages and pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from lungzoo.config import TransferConfig, TunedConfig, experiment_of
+from lungzoo.schema import parse, read_toml
+from lungzoo.search.outcome import Outcome
+from lungzoo.search.plots import importance, save_plots
+from lungzoo.search.results import SearchResults
+from lungzoo.weights.toml import toml_text
+
+from .conftest import BASE, make_plan
+
+DATASET = {"name": "phantom", "fingerprint": "0" * 64, "slices": 72, "patients": 12}
+
+
+def outcome(number: int, dice: float | None, state: str = "finished", **values) -> Outcome:
+    values = {"train.learning_rate": 0.01, "train.loss": "dice", "model.decoder_attention": "none", **values}
+    return Outcome(
+        f"{number:04d}", state, values, dice, epochs=2, until=2, train_seconds=1.5, curve=(0.1, dice or 0.0),
+        runs=(f"run{number}",),
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def results(*outcomes: Outcome, **changes) -> SearchResults:
+    return SearchResults(make_plan(**changes), outcomes, 10.0, DATASET, "f" * 64)
+
+
+def test_the_best_is_one_that_was_not_ended_early():
+    found = results(outcome(0, 0.5), outcome(1, 0.7, "pruned"), outcome(2, 0.6), outcome(3, None, "failed"))
+    assert [each.number for each in found.ranked] == ["0001", "0002", "0000", "0003"]
+    assert found.best is not None
+    assert found.best.number == "0002"
+    assert found.headline() == "Best of 4 trial(s): 0002, validation Dice 0.600."
+    assert found.cost() == "1 failed, 2 finished, 1 pruned; 8 epochs in 6 s of training, 10 s in all."
+
+
+def test_nothing_finished():
+    found = results(outcome(0, None, "failed"))
+    assert (found.best, found.tuned()) == (None, None)
+    assert found.headline() == "None of 1 trial(s) finished."
+    assert "search/failed" in found.metrics()
+
+
+def test_tuned_settings_read_back_from_toml(tmp_path):
+    found = results(outcome(0, 0.6, **{"train.learning_rate": 0.02}))
+    tuned = found.tuned()
+    assert tuned is not None
+    (tmp_path / "s.toml").write_text(toml_text(tuned.model_dump(mode="json")))
+    again = parse(TunedConfig, read_toml(tmp_path / "s.toml"), "test")
+    assert again == tuned
+    assert again.settings["train.learning_rate"] == 0.02
+    assert again.provenance.train_seeds == (0,)
+    config = experiment_of(BASE, again.settings, "test")
+    assert [term.name for term in config.train.loss] == ["dice"]
+    assert again.baseline == TransferConfig(recipe="scratch")
+
+
+def test_a_preset_is_written_in_full():
+    tuned = results(outcome(0, 0.6, **{"augment.preset": "light"})).tuned()
+    assert tuned is not None
+    assert tuned.settings["augment"]["rotate_deg"] == 10.0
+    assert "augment.preset" not in tuned.settings
+
+
+def test_a_recipe_is_written_with_its_options():
+    values = {"transfer": "imagenet-staged", "transfer.options.decoder_share": 0.4}
+    tuned = results(outcome(0, 0.6, **values)).tuned()
+    assert tuned is not None
+    assert tuned.settings["transfer"] == {
+        "recipe": "staged",
+        "weights": "imagenet",
+        "options": {"decoder_share": 0.4},
+    }
+
+
+def test_the_page_links_to_trials_and_says_how_to_go_on():
+    text = results(outcome(0, 0.5), outcome(1, 0.6)).markdown({"0001": "[0001](#/there)"})
+    assert text.startswith("Best of 2 trial(s): 0001, validation Dice 0.600. Take it over with: `lungzoo tune apply s`")
+    assert "| [0001](#/there) | 0.600 | 2 | finished | 0.01 | dice | none | – |" in text
+
+
+def test_every_trial_is_a_row_of_the_csv():
+    broken = Outcome("0001", "failed", {"train.loss": "bce"}, reason="out, of memory")
+    rows = list(csv.DictReader(io.StringIO(results(outcome(0, 0.5), broken).csv_text())))
+    assert [(row["number"], row["state"], row["reason"]) for row in rows] == [
+        ("0000", "finished", ""),
+        ("0001", "failed", "out, of memory"),
+    ]
+    assert rows[0]["train.learning_rate"] == "0.01"
+
+
+def test_the_setting_that_decides_is_the_most_important():
+    outcomes = [
+        outcome(
+            number, 0.3 + 0.5 * (number % 2), **{"train.loss": ("dice", "bce")[number % 2], "train.learning_rate": r}
+        )
+        for number, r in enumerate([0.001, 0.003, 0.01, 0.03, 0.1, 0.002, 0.02, 0.05, 0.08, 0.006])
+    ]
+    found = importance(results(*outcomes))
+    assert max(found, key=found.__getitem__) == "train.loss"
+    assert found["model.decoder_attention"] == 0
+    assert importance(results(*outcomes[:7])) == {}
+    assert importance(results(*[outcome(number, 0.5) for number in range(9)])) == {}
+
+
+@pytest.mark.parametrize(("count", "made"), [(0, []), (1, []), (2, ["parallel_coordinates", "history"])])
+def test_plots_of_few_trials(tmp_path, count, made):
+    outcomes = [outcome(number, 0.5 + 0.1 * number) for number in range(count)]
+    assert [path.stem for path in save_plots(results(*outcomes), tmp_path)] == made

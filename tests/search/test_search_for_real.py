@@ -1,0 +1,155 @@
+"""Whole searches from the command line, on the phantom: killed and gone on with, and by two workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mlflow import MlflowClient
+
+SPACE = """
+name = "small"
+title = "A small space"
+
+[parameters."train.learning_rate"]
+low = 1e-3
+high = 1e-1
+scale = "log"
+
+[parameters."model.decoder_attention"]
+choices = ["none", "scse"]
+"""
+
+
+class Search:
+    """One search in a folder of its own."""
+
+    def __init__(self, folder: Path, data: Path) -> None:
+        self.folder, self.data = folder, data
+        (folder / "small.toml").write_text(SPACE)
+
+    def command(self, *options: str) -> list[str]:
+        settings = ["model.encoder_options.width=4", "model.encoder_depth=3", "model.decoder_channels=[8,8,8]"]
+        settings += ["data.val_fraction=0.2", "data.test_fraction=0.3"]
+        sets = [word for setting in settings for word in ("--set", setting)]
+        fixed = ["--model", "cnn_scratch", "--data", str(self.data), "--batch-size", "6", "--name", "s"]
+        return [sys.executable, "-m", "lungzoo", "tune", "run", "small.toml", *fixed, *sets, *options]
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder}/mlflow.db"}
+        with (self.folder / "out.txt").open("a") as out:
+            return subprocess.Popen(
+                self.command(*options), cwd=self.folder, env=environment, stdout=out, stderr=out, text=True,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def finish(self, *options: str) -> str:
+        process = self.start(*options)
+        assert process.wait(280) == 0, self.said()
+        return self.said()
+
+    def said(self) -> str:
+        return (self.folder / "out.txt").read_text()
+
+    def outcomes(self) -> dict[str, dict]:
+        folder = self.folder / "runs" / "tune-s" / "outcomes"
+        return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+    def wait_for(self, process: subprocess.Popen[str], condition: Callable[[], object], seconds: float = 200) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert process.poll() is None, self.said()
+            assert time.monotonic() < end, self.said()
+            time.sleep(0.05)
+
+    def trials_in_store(self) -> list:
+        client = MlflowClient(f"sqlite:///{self.folder}/mlflow.db")
+        experiment = client.get_experiment_by_name("tune-s")
+        assert experiment is not None
+        return client.search_runs([experiment.experiment_id], "tags.lungzoo.kind = 'trial'")
+
+
+@pytest.fixture
+def search(tmp_path, phantom) -> Search:
+    return Search(tmp_path, phantom.path)
+
+
+def test_killed_at_any_moment_it_goes_on(search):
+    """Hyperband of four epochs by factor two: 4·1 → 2·2 → 1·4, 3·2 → 2·4, 3·4 are 15 trials; killed twice."""
+    options = ("--epochs", "4", "--factor", "2")
+    for enough in (2, 6):
+        process = search.start(*options)
+        search.wait_for(process, lambda enough=enough: len(search.outcomes()) >= enough)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        time.sleep(1)  # the worker notices that its parent is gone
+    before = {number: outcome["runs"] for number, outcome in search.outcomes().items()}
+
+    said = search.finish(*options)
+
+    outcomes = search.outcomes()
+    assert len(outcomes) == 15
+    assert "trial(s) over already; the search goes on" in said
+    assert {number: outcomes[number]["runs"] for number in before} == before
+    assert all(outcome["state"] == "finished" for outcome in outcomes.values()), outcomes
+    recorded = Counter(run.data.tags["trial"] for run in search.trials_in_store())
+    assert recorded == Counter(outcomes)  # each is one run in the store, none is there twice
+    assert {run.info.status for run in search.trials_in_store()} == {"FINISHED"}
+    assert "lungzoo tune apply s" in said
+    for number, outcome in outcomes.items():
+        if outcome["continues"]:
+            origin = outcomes[outcome["continues"]]
+            assert outcome["curve"][: origin["until"]] == origin["curve"], number
+
+
+def test_two_workers_of_which_one_is_killed(search):
+    options = ("--epochs", "2", "--tuner", "random", "--trials", "6", "--workers", "2")
+    process = search.start(*options)
+    search.wait_for(process, lambda: len(search.outcomes()) >= 1)
+    worker = _workers(process)[0]
+    worker.send_signal(signal.SIGKILL)
+    assert process.wait(280) == 0, search.said()
+
+    outcomes = search.outcomes()
+    assert sorted(outcomes) == [f"{number:04d}" for number in range(6)]
+    assert all(outcome["state"] == "finished" for outcome in outcomes.values()), outcomes
+    assert Counter(run.data.tags["trial"] for run in search.trials_in_store()) == Counter(outcomes)
+    assert "SIGKILL" in search.said()
+    assert len({json.dumps(outcome["values"]) for outcome in outcomes.values()}) == 6
+
+
+def _workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    children = psutil.Process(process.pid).children()
+    return [each for each in children if each.environ().get("KERASTUNER_TUNER_ID", "").startswith("worker")]
+
+
+def test_what_was_found_is_taken_over(search, tmp_path):
+    search.finish("--epochs", "1", "--tuner", "random", "--trials", "2")
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "lungzoo", "tune", *words]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+
+    done = run("apply", "s", "--to", "best")
+    assert done.returncode == 0, done.stderr
+    assert 'transfers = ["tuned:best/s.toml"]' in done.stdout
+    text = (tmp_path / "best" / "s.toml").read_text()
+    assert 'search = "s"' in text
+    again = run("apply", "s", "--to", "best")
+    assert (again.returncode, "Replace it with --force" in again.stderr) == (2, True)
+    unknown = run("apply", "t")
+    assert (unknown.returncode, "Unknown search 't'" in unknown.stderr) == (2, True)
+    other = search.start("--epochs", "1", "--tuner", "random", "--trials", "2", "--search-seed", "7")
+    assert other.wait(120) == 2
+    assert "another search_seed" in search.said()

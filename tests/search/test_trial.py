@@ -1,0 +1,182 @@
+"""Trials that really train, on the phantom: what they read, where they go on from, how they end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lungzoo.data.splits.split import split_dataset
+from lungzoo.events import TrialEnded, TrialStarted
+from lungzoo.search.stopping import ring
+from lungzoo.search.trial import Asked, Trials
+from lungzoo.training.checkpoint import CheckpointFolder
+
+from .conftest import make_plan
+
+
+@pytest.fixture
+def events():
+    return []
+
+
+@pytest.fixture
+def trials(phantom, tracker, tmp_path, events):
+    tracker.start_run_ids = []
+    return Trials(make_plan(), phantom, tracker, tmp_path, "search", events.append)
+
+
+class Watched(np.ndarray):
+    """An array that remembers which rows were read."""
+
+    read: set[int]
+
+    def __getitem__(self, key):
+        rows = key[0] if isinstance(key, tuple) else key
+        if np.ndim(self) == 3:
+            self.read.update(np.arange(len(self))[rows].ravel().tolist())
+        return np.asarray(super().__getitem__(key))
+
+
+def watched(array) -> Watched:
+    view = np.asarray(array).view(Watched)
+    view.read = set()
+    return view
+
+
+def test_no_test_case_is_read(trials, phantom, tracker):
+    """Neither its image nor its mask: the whole trial goes through arrays that remember their reader."""
+    dataset = phantom.without(np.array([], int))
+    dataset.images, dataset.masks = watched(phantom.images), watched(phantom.masks)
+    trials.dataset = dataset
+    split = split_dataset(phantom, trials.plan.experiment.data)
+    held_out = set(split.rows(phantom.cases, "test").tolist())
+    seen = {row for part in ("train", "val") for row in split.rows(phantom.cases, part).tolist()}
+
+    outcome = trials.carry_out(Asked("0000", {}, until=2))
+
+    assert outcome.state == "finished"
+    for array in (dataset.images, dataset.masks):
+        assert not array.read & held_out
+        assert array.read >= seen - held_out - set(np.flatnonzero(phantom.disputed(2)).tolist())
+    record = next(iter(tracker.records.values()))
+    assert record.metrics == {}
+    assert "per_case.csv" not in tracker.names
+
+
+def test_the_guard_of_that_test_notices(phantom, tiny, tracker, tmp_path):
+    """An ordinary run reads the test split, so the arrays above would have noticed."""
+    from lungzoo.experiment import run_experiment
+
+    dataset = phantom.without(np.array([], int))
+    dataset.images, dataset.masks = watched(phantom.images), watched(phantom.masks)
+    run_experiment(tiny, dataset, tracker=tracker, runs=tmp_path)
+    held_out = set(split_dataset(phantom, tiny.data).rows(phantom.cases, "test").tolist())
+    assert dataset.images.read >= held_out
+    assert dataset.masks.read >= held_out
+
+
+def test_a_later_rung_goes_on_from_the_checkpoint(trials, tracker, events):
+    """Two epochs, then one more: the same weights as three in one go, and only one epoch is trained."""
+    first = trials.carry_out(Asked("0000", {}, until=2, bracket=1, round=0))
+    second = trials.carry_out(Asked("0001", {}, until=3, continues="0000", bracket=1, round=1))
+    whole = trials.carry_out(Asked("0002", {}, until=3))
+
+    assert (first.epochs, second.epochs, whole.epochs) == (2, 1, 3)
+    assert second.until == 3
+    assert second.curve[:2] == first.curve
+    assert second.curve == whole.curve
+    assert second.train_seconds < whole.train_seconds
+    continued, alone = (_variables(trials, tracker, number) for number in ("0001", "0002"))
+    assert all(np.array_equal(one, other) for one, other in zip(continued, alone, strict=True))
+    epochs = [event.epoch for event in events if type(event).__name__ == "EpochDone"]
+    assert epochs == [0, 1, 2, 0, 1, 2]
+
+
+def _variables(trials, tracker, number: str):
+    record = next(each for each in tracker.records.values() if each.trial["number"] == number)
+    found = CheckpointFolder(trials.runs / record.fingerprint[:16] / "checkpoints").load()
+    assert found is not None
+    return found[1]
+
+
+def test_a_trial_that_is_over_is_not_repeated(trials, events):
+    asked = Asked("0000", {}, until=1)
+    assert trials.carry_out(asked) == trials.carry_out(asked)
+    assert [type(event) for event in events if isinstance(event, TrialStarted | TrialEnded)] == [
+        TrialStarted,
+        TrialEnded,
+    ]
+
+
+def test_a_trial_killed_between_its_record_and_its_outcome_trains_nothing_again(trials, events):
+    asked = Asked("0000", {}, until=2)
+    outcome = trials.carry_out(asked)
+    (trials.folder / "outcomes" / "0000.json").unlink()
+    trials.outcomes._known.clear()
+    events.clear()
+    assert trials.carry_out(asked) == outcome
+    assert not [event for event in events if type(event).__name__ == "EpochDone"]
+
+
+def test_repeats_have_seeds_of_their_own_and_their_mean_counts(phantom, tracker, tmp_path, events):
+    trials = Trials(make_plan(repeats=2), phantom, tracker, tmp_path, "search", events.append)
+    outcome = trials.carry_out(Asked("0000", {}, until=1))
+    dice = {record.seed: record.validation["val_dice"] for record in tracker.records.values()}
+    assert sorted(dice) == [0, 1]
+    assert outcome.val_dice == pytest.approx((dice[0] + dice[1]) / 2)
+    assert (outcome.epochs, len(outcome.runs)) == (2, 2)
+
+
+def test_a_loss_that_is_no_number(trials, tracker):
+    outcome = trials.carry_out(Asked("0000", {"train.learning_rate": 1e30}, until=2))
+    assert (outcome.state, outcome.val_dice) == ("diverged", None)
+    assert outcome.reason.startswith("The loss became NaN")
+    record = next(iter(tracker.records.values()))
+    assert (record.status, record.trial["state"]) == ("failed", "diverged")
+
+
+def test_a_trial_that_raises_is_recorded(trials, tracker, monkeypatch):
+    def exhausted(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr("lungzoo.experiment.build_started", exhausted)
+    outcome = trials.carry_out(Asked("0000", {}, until=1))
+    assert (outcome.state, outcome.reason) == (
+        "failed",
+        "out of memory. Lower train.batch_size or choose a smaller model.",
+    )
+    assert next(iter(tracker.records.values())).trial["state"] == "failed"
+
+
+def test_settings_that_do_not_go_together_are_a_failed_trial(trials, tracker):
+    """Each passes alone: three windows are fine for a model of three channels."""
+    outcome = trials.carry_out(Asked("0000", {"data.windows": ["lung", "bone"]}, until=1))
+    assert outcome.state == "failed"
+    assert "model.in_channels" in outcome.reason
+    assert next(iter(tracker.records.values())).status == "failed"
+
+
+def test_a_trial_whose_process_died_is_given_up(trials, tracker):
+    outcome = trials.give_up(Asked("0000", {}, until=1), "the process was ended by SIGKILL.")
+    assert trials.carry_out(Asked("0000", {}, until=1)) == outcome
+    assert next(iter(tracker.records.values())).reason == "the process was ended by SIGKILL."
+
+
+def test_a_trial_behind_the_others_is_pruned(phantom, tracker, tmp_path, events):
+    trials = Trials(make_plan(prune=True), phantom, tracker, tmp_path, "search", events.append)
+    good = trials.carry_out(Asked("0000", {}, until=3))
+    for number in range(1, 4):
+        trials.outcomes.write(replace(good, number=f"{number:04d}", curve=(1.0, 1.0, 1.0)))
+    outcome = trials.carry_out(Asked("0009", {"train.learning_rate": 1e-6}, until=3))
+    assert (outcome.state, outcome.epochs) == ("pruned", 2)
+    assert "below the median" in outcome.reason
+    assert outcome.val_dice is not None
+
+
+def test_when_the_time_is_up_a_trial_ends_with_its_epoch(trials):
+    ring(trials.folder)
+    outcome = trials.carry_out(Asked("0000", {}, until=3))
+    assert (outcome.state, outcome.epochs) == ("pruned", 1)
+    assert outcome.reason == "the time of the search was over."

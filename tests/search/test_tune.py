@@ -1,0 +1,199 @@
+"""Keras Tuner's algorithms behind our own trials; nothing trains here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lungzoo.errors import LungzooError, TrackingError
+from lungzoo.search import tune
+from lungzoo.search.outcome import Outcome, Outcomes
+from lungzoo.search.plan import SearchPlan, hyperband_rungs
+from lungzoo.search.stopping import ring
+from lungzoo.search.trial import Asked
+
+from .conftest import SPACE, make_plan, make_space
+
+
+class Pretend:
+    """Carries out trials without training: the score is a function of the settings."""
+
+    def __init__(self, folder: Path, fail: tuple[str, ...] = (), cut_off: str = "") -> None:
+        self.outcomes = Outcomes(folder)
+        self.fail, self.cut_off = fail, cut_off
+        self.asked: list[Asked] = []
+
+    def carry_out(self, asked: Asked) -> Outcome:
+        if asked.number == self.cut_off:
+            self.cut_off = ""
+            raise KeyboardInterrupt
+        if (over := self.outcomes.find(asked.number)) is not None:
+            return over
+        self.asked.append(asked)
+        if asked.number in self.fail:
+            outcome = Outcome(asked.number, "failed", asked.values, reason="out of memory")
+        else:
+            rate = asked.values.get("train.learning_rate", 0.01)
+            dice = min(0.5 + 0.01 * asked.until + 10 * rate * (0.02 - rate), 1.0)
+            outcome = Outcome(asked.number, "finished", asked.values, dice, epochs=asked.until)
+        self.outcomes.write(outcome)
+        return outcome
+
+
+def go(plan: SearchPlan, folder: Path, **settings: Any) -> Pretend:
+    trials = Pretend(folder, **settings)
+    tune.search(plan, folder, trials)  # type: ignore[arg-type]
+    return trials
+
+
+def grid_space() -> dict[str, Any]:
+    parameters = {key: value for key, value in SPACE["parameters"].items() if key != "train.learning_rate"}
+    return {**SPACE, "parameters": parameters}
+
+
+def test_random_search_asks_for_as_many_trials_as_it_may(tmp_path):
+    trials = go(make_plan(trials=5), tmp_path)
+    assert [asked.number for asked in trials.asked] == ["0000", "0001", "0002", "0003", "0004"]
+    assert all(1e-3 <= asked.values["train.learning_rate"] <= 1e-1 for asked in trials.asked)
+
+
+def test_a_seed_of_zero_is_a_seed(tmp_path):
+    first, second = (go(make_plan(trials=4), tmp_path / name) for name in "ab")
+    assert [asked.values for asked in first.asked] == [asked.values for asked in second.asked]
+    other = go(make_plan(trials=4, search_seed=1), tmp_path / "c")
+    assert [asked.values for asked in other.asked] != [asked.values for asked in first.asked]
+
+
+def test_grid_search_tries_every_combination_once(tmp_path):
+    trials = go(make_plan(tuner="grid", trials=None, space=grid_space()), tmp_path)
+    tried = {json.dumps(asked.values, sort_keys=True) for asked in trials.asked}
+    assert len(trials.asked) == len(tried) == 8
+
+
+def test_a_condition_holds_in_every_trial(tmp_path):
+    trials = go(make_plan(trials=20), tmp_path)
+    for asked in trials.asked:
+        with_attention = asked.values["model.decoder_attention"] == "scse"
+        assert ("model.decoder_dropout" in asked.values) == with_attention
+
+
+def test_bayesian_search_leaves_chance_behind(tmp_path):
+    """The best rate is 0.01; after twelve random trials the Gaussian process has an idea of it."""
+    plan = make_plan(tuner="bayesian", trials=16, space={**SPACE, "parameters": _rate()})
+    trials = go(plan, tmp_path)
+    chosen = [asked.values["train.learning_rate"] for asked in trials.asked[-3:]]
+    assert all(0.003 < rate < 0.03 for rate in chosen)
+
+
+def _rate() -> dict[str, Any]:
+    return {"train.learning_rate": SPACE["parameters"]["train.learning_rate"]}
+
+
+@pytest.mark.parametrize(("epochs", "factor"), [(9, 3), (8, 2), (10, 3), (1, 3), (6, 4)])
+def test_hyperband_runs_the_rungs_that_a_dry_run_tells(tmp_path, epochs, factor):
+    base = {**make_plan().base, "train": {"epochs": epochs}}
+    plan = make_plan(tuner="hyperband", trials=None, factor=factor, base=base)
+    trials = go(plan, tmp_path)
+    told: dict[int, int] = {}
+    for size, until in hyperband_rungs(epochs, factor):
+        told[until] = told.get(until, 0) + size
+    asked = [each.until for each in trials.asked]
+    assert {until: asked.count(until) for until in set(asked)} == told
+
+
+def test_hyperband_goes_on_with_the_best(tmp_path):
+    base = {**make_plan().base, "train": {"epochs": 9}}
+    trials = go(make_plan(tuner="hyperband", trials=None, base=base), tmp_path)
+    by_number = {asked.number: asked for asked in trials.asked}
+    later = [asked for asked in trials.asked if asked.continues]
+    assert later
+    for asked in later:
+        origin = by_number[asked.continues or ""]
+        assert (origin.values, origin.until < asked.until) == (asked.values, True)
+    first = [asked for asked in trials.asked if asked.bracket == 2 and asked.round == 0]
+    best = sorted(first, key=lambda asked: trials.outcomes.find(asked.number).val_dice, reverse=True)[:3]  # type: ignore
+    promoted = {asked.continues for asked in later if asked.bracket == 2 and asked.round == 1}
+    assert promoted == {asked.number for asked in best}
+
+
+def test_choices_of_any_kind_come_back_as_they_were(tmp_path):
+    choices = [[8, 8, 8], [16, 8, 8]]
+    parameters = {
+        "model.decoder_channels": {"choices": choices},
+        "train.deep": {"choices": [True, False]},
+        "train.batch_size": {"choices": [4, 8]},
+        "train.weight_decay": {"choices": [0, 1e-4]},
+    }
+    space = make_space(**parameters)
+    plan = make_plan(trials=12, space=space.model_dump())
+    for asked in go(plan, tmp_path).asked:
+        assert asked.values["model.decoder_channels"] in choices
+        assert isinstance(asked.values["train.deep"], bool)
+        assert isinstance(asked.values["train.batch_size"], int)
+        assert asked.values["train.weight_decay"] in (0, 1e-4)
+
+
+def test_a_trial_that_breaks_is_a_row_and_the_search_goes_on(tmp_path):
+    trials = go(make_plan(trials=5), tmp_path, fail=("0001", "0003"))
+    assert len(trials.asked) == 5
+    assert [outcome.state for outcome in trials.outcomes.all()].count("failed") == 2
+
+
+def test_a_search_of_which_everything_breaks_ends(tmp_path):
+    with pytest.raises(LungzooError, match="10 trials in a row broke"):
+        go(make_plan(trials=30), tmp_path, fail=tuple(f"{number:04d}" for number in range(30)))
+
+
+def test_a_store_that_is_down_is_no_failed_trial(tmp_path):
+    class Down(Pretend):
+        def carry_out(self, asked: Asked) -> Outcome:
+            raise TrackingError("The store does not answer.")
+
+    with pytest.raises(TrackingError, match="does not answer"):
+        tune.search(make_plan(), tmp_path, Down(tmp_path))  # type: ignore[arg-type]
+    assert Outcomes(tmp_path).all() == []
+
+
+@pytest.mark.parametrize("tuner", ["random", "grid", "bayesian", "hyperband"])
+def test_a_search_that_was_cut_off_goes_on_as_if_it_had_not_been(tmp_path, tuner):
+    base = {**make_plan().base, "train": {"epochs": 4}}
+    plan = make_plan(tuner=tuner, trials=8, base=base, factor=2, space=grid_space())
+    whole = go(plan, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        go(plan, tmp_path / "cut", cut_off="0003")
+    rest = go(plan, tmp_path / "cut")
+    outcomes = Outcomes(tmp_path / "cut").all()
+    assert len(outcomes) == len(whole.asked)
+    assert "0000" not in {asked.number for asked in rest.asked}
+    assert [each.values for each in outcomes] == [each.values for each in whole.outcomes.all()]
+
+
+def test_more_trials_may_be_asked_for_later(tmp_path):
+    go(make_plan(trials=3), tmp_path)
+    more = go(make_plan(trials=5), tmp_path)
+    assert [asked.number for asked in more.asked] == ["0003", "0004"]
+
+
+def test_a_trial_whose_file_was_written_just_before_a_kill(tmp_path):
+    """The state does not know it, so its number is given out again, with the same settings."""
+    go(make_plan(trials=3), tmp_path)
+    whole = go(make_plan(trials=4), tmp_path / "whole")
+    stray = json.loads((tmp_path / "whole" / "trial_0003" / "trial.json").read_text())
+    (tmp_path / "trial_0003").mkdir()
+    (tmp_path / "trial_0003" / "trial.json").write_text(json.dumps({**stray, "status": "RUNNING", "score": None}))
+    rest = go(make_plan(trials=4), tmp_path)
+    assert [asked.values for asked in rest.asked] == [whole.asked[3].values]
+
+
+def test_the_budget_of_epochs(tmp_path):
+    """Three epochs a trial: after the third trial nine are over."""
+    trials = go(make_plan(trials=None, total_epochs=8), tmp_path)
+    assert len(trials.asked) == 3
+
+
+def test_when_the_time_is_up_no_trial_begins(tmp_path):
+    ring(tmp_path)
+    assert go(make_plan(), tmp_path).asked == []

@@ -26,6 +26,7 @@ class Outcome:
         epochs: trained by this trial itself, all repeats together.
         until: epochs that its network has seen, those of the trial that it goes on from included.
         train_seconds: of training by this trial itself.
+        seconds: that its runs took in all, in the attempt that ended it: building, training and recording.
         reason: why it did not finish.
         curve: validation Dice after each epoch, of the first repeat.
         continues: number of the trial that it goes on from.
@@ -40,6 +41,7 @@ class Outcome:
     epochs: int = 0
     until: int = 0
     train_seconds: float = 0.0
+    seconds: float = 0.0
     reason: str = ""
     curve: tuple[float, ...] = ()
     continues: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -79,10 +80,12 @@ class Trials:
         if over is not None:
             return over
         self.observe(TrialStarted(asked.number, self.worker, describe_values(asked.values), asked.until))
+        began = time.monotonic()
         try:
             outcome = self._run(asked)
         except UsageError as error:
             outcome = self._refused(asked, str(error))
+        outcome = replace(outcome, seconds=round(time.monotonic() - began, 3))
         self.outcomes.write(outcome)
         self.observe(ended_trial(outcome, self.worker))
         return outcome

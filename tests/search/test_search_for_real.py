@@ -85,9 +85,9 @@ def search(tmp_path, phantom) -> Search:
 
 
 def test_killed_at_any_moment_it_goes_on(search):
-    """Hyperband of four epochs by factor two: 4·1 → 2·2 → 1·4, 3·2 → 2·4, 3·4 are 15 trials; killed twice."""
-    options = ("--epochs", "4", "--factor", "2")
-    for enough in (2, 6):
+    """Hyperband of two epochs by factor two: 2·1 → 1·2, then 2·2 are 5 trials; killed twice."""
+    options = ("--epochs", "2", "--factor", "2")
+    for enough in (1, 3):
         process = search.start(*options)
         search.wait_for(process, lambda enough=enough: len(search.outcomes()) >= enough)
         os.killpg(process.pid, signal.SIGKILL)
@@ -98,12 +98,12 @@ def test_killed_at_any_moment_it_goes_on(search):
     said = search.finish(*options)
 
     outcomes = search.outcomes()
-    assert len(outcomes) == 15
+    assert len(outcomes) == 5
     assert "trial(s) over already; the search goes on" in said
     assert {number: outcomes[number]["runs"] for number in before} == before
     assert all(outcome["state"] == "finished" for outcome in outcomes.values()), outcomes
     recorded = Counter(run.data.tags["trial"] for run in search.trials_in_store())
-    assert recorded == Counter(outcomes)  # each is one run in the store, none is there twice
+    assert recorded == Counter(list(outcomes))  # each is one run in the store, none is there twice
     assert {run.info.status for run in search.trials_in_store()} == {"FINISHED"}
     assert "lungzoo tune apply s" in said
     for number, outcome in outcomes.items():
@@ -123,7 +123,7 @@ def test_two_workers_of_which_one_is_killed(search):
     outcomes = search.outcomes()
     assert sorted(outcomes) == [f"{number:04d}" for number in range(6)]
     assert all(outcome["state"] == "finished" for outcome in outcomes.values()), outcomes
-    assert Counter(run.data.tags["trial"] for run in search.trials_in_store()) == Counter(outcomes)
+    assert Counter(run.data.tags["trial"] for run in search.trials_in_store()) == Counter(list(outcomes))
     assert "SIGKILL" in search.said()
     assert len({json.dumps(outcome["values"]) for outcome in outcomes.values()}) == 6
 

@@ -39,7 +39,7 @@ def test_the_bell(tmp_path):
 
 
 def test_an_outcome_reads_back_as_it_was(tmp_path):
-    outcome = Outcome("0002", "pruned", {"a": [1, 2]}, 0.5, 3, 3, 1.5, "why", (0.1, 0.5), "0001", 1, 2, ("id",))
+    outcome = Outcome("0002", "pruned", {"a": [1, 2]}, 0.5, 3, 3, 1.5, 2.0, "why", (0.1, 0.5), "0001", 1, 2, ("id",))
     Outcomes(tmp_path).write(outcome)
     assert Outcomes(tmp_path).all() == [outcome]
     assert Outcomes(tmp_path).find("0003") is None

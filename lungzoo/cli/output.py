@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+_PIPED_WIDTH = 160  # of files and pipes, which do not say how wide they are
 JSON_OPTION = typer.Option(False, "--json", help="Print JSON for programs.")
 
 
@@ -32,7 +33,10 @@ def print_listing(rows: list[dict[str, Any]], as_json: bool, hidden: tuple[str, 
         table.add_column(column, no_wrap=column == "name", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_text(row[column])) for column in shown))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPED_WIDTH)
+    console.print(table)
 
 
 @contextmanager

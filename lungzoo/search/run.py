@@ -113,6 +113,7 @@ def run_search(
         results = None
         try:
             crew.work()
+            clock.save()
             results = _gather(plan, dataset, folder, clock)
         finally:
             status = "finished" if results else "interrupted"
@@ -226,12 +227,15 @@ class _Clock:
         """So far."""
         return self._before + time.monotonic() - self._began
 
+    def save(self) -> None:
+        """Keep the time for the next sitting."""
+        self._saved = time.monotonic()
+        with suppress(OSError):
+            (self._folder / _CLOCK_FILE).write_text(json.dumps({"seconds": round(self.seconds, 1)}))
+
     def tick(self) -> None:
         """Keep the time now and then, and tell the workers when it is up."""
-        now = time.monotonic()
-        if now - self._saved > _SAVE_CLOCK_S:
-            self._saved = now
-            with suppress(OSError):
-                (self._folder / _CLOCK_FILE).write_text(json.dumps({"seconds": round(self.seconds, 1)}))
+        if time.monotonic() - self._saved > _SAVE_CLOCK_S:
+            self.save()
         if self._limit is not None and self.seconds > self._limit and not time_is_up(self._folder):
             ring(self._folder)

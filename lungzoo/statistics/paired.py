@@ -151,7 +151,8 @@ def _table(sums: PatientSums) -> _Patients:
         raise TooFew("A comparison needs two arms. Received: 1. Ask for `intervals` of a single arm.")
     if np.count_nonzero(counted) < 2:
         raise TooFew(
-            f"A comparison needs patients to differ. Received: {np.count_nonzero(counted)} patient(s) with a value. "
+            "Arms are compared patient by patient, so there must be several. Received: "
+            f"{np.count_nonzero(counted)} patient(s) with a value. "
             "Allowed: 2 or more; fewer than 6 cannot show a difference at 5%."
         )
     return _Patients(np.stack([total.mean(axis=0)[counted] for total in sums.totals]), sizes[counted])

@@ -85,7 +85,7 @@ def resolution_of_one(
     totals, sizes = sums.totals[0].mean(axis=0), sums.counts[0].mean(axis=0)
     counted = int(np.count_nonzero(sizes))
     if counted < 2:
-        raise TooFew(f"What a test set resolves needs patients to differ. Received: {counted} patient(s) with a value.")
+        raise TooFew(f"What a test set resolves needs several patients. Received: {counted} with a value.")
     centred = totals - totals.sum() / sizes.sum() * sizes
     variance = (centred**2).sum() / sizes.sum() ** 2 * counted / (counted - 1)
     part = seed_part(sums.totals[0], sums.counts[0], sums.fold)

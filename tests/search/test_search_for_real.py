@@ -110,10 +110,33 @@ def test_killed_at_any_moment_it_goes_on(search):
         if outcome["continues"]:
             origin = outcomes[outcome["continues"]]
             assert outcome["curve"][: origin["until"]] == origin["curve"], number
+    take_over(search)
+
+
+def take_over(search: Search) -> None:
+    """What was found becomes a file, once; another search cannot have the name."""
+    folder = search.folder
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "lungzoo", "tune", *words]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
+    done = run("apply", "s", "--to", "best")
+    assert done.returncode == 0, done.stderr
+    assert 'transfers = ["tuned:best/s.toml"]' in done.stdout
+    assert 'search = "s"' in (folder / "best" / "s.toml").read_text()
+    again = run("apply", "s", "--to", "best")
+    assert (again.returncode, "Replace it with --force" in again.stderr) == (2, True)
+    unknown = run("apply", "t")
+    assert (unknown.returncode, "Unknown search 't'" in unknown.stderr) == (2, True)
+    other = search.start("--epochs", "2", "--factor", "2", "--search-seed", "7")
+    assert other.wait(120) == 2
+    assert "another search_seed" in search.said()
 
 
 def test_two_workers_of_which_one_is_killed(search):
-    options = ("--epochs", "2", "--tuner", "random", "--trials", "6", "--workers", "2")
+    options = ("--epochs", "1", "--tuner", "random", "--trials", "4", "--workers", "2")
     process = search.start(*options)
     search.wait_for(process, lambda: len(search.outcomes()) >= 1)
     worker = _workers(process)[0]
@@ -121,35 +144,13 @@ def test_two_workers_of_which_one_is_killed(search):
     assert process.wait(280) == 0, search.said()
 
     outcomes = search.outcomes()
-    assert sorted(outcomes) == [f"{number:04d}" for number in range(6)]
+    assert sorted(outcomes) == [f"{number:04d}" for number in range(4)]
     assert all(outcome["state"] == "finished" for outcome in outcomes.values()), outcomes
     assert Counter(run.data.tags["trial"] for run in search.trials_in_store()) == Counter(list(outcomes))
     assert "SIGKILL" in search.said()
-    assert len({json.dumps(outcome["values"]) for outcome in outcomes.values()}) == 6
+    assert len({json.dumps(outcome["values"]) for outcome in outcomes.values()}) == 4
 
 
 def _workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     children = psutil.Process(process.pid).children()
     return [each for each in children if each.environ().get("KERASTUNER_TUNER_ID", "").startswith("worker")]
-
-
-def test_what_was_found_is_taken_over(search, tmp_path):
-    search.finish("--epochs", "1", "--tuner", "random", "--trials", "2")
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "lungzoo", "tune", *words]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
-
-    done = run("apply", "s", "--to", "best")
-    assert done.returncode == 0, done.stderr
-    assert 'transfers = ["tuned:best/s.toml"]' in done.stdout
-    text = (tmp_path / "best" / "s.toml").read_text()
-    assert 'search = "s"' in text
-    again = run("apply", "s", "--to", "best")
-    assert (again.returncode, "Replace it with --force" in again.stderr) == (2, True)
-    unknown = run("apply", "t")
-    assert (unknown.returncode, "Unknown search 't'" in unknown.stderr) == (2, True)
-    other = search.start("--epochs", "1", "--tuner", "random", "--trials", "2", "--search-seed", "7")
-    assert other.wait(120) == 2
-    assert "another search_seed" in search.said()

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import os
-import shutil
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from lungzoo.data.case import VolumeInfo
-from lungzoo.data.geometry import Geometry, from_axial
+from lungzoo.data.files.write import write_whole, writer_of
+from lungzoo.data.geometry import from_axial
 from lungzoo.data.store import PreparedDataset
-from lungzoo.errors import DatasetError, UsageError, did_you_mean, missing_extra, storage_error
-
-_SCANNER = 1  # NIfTI's code for "in the scanner's coordinates"
+from lungzoo.errors import DatasetError, UsageError, did_you_mean
 
 
 def export_volume(
@@ -49,7 +43,7 @@ def export_volume(
         StorageError: the file cannot be written.
     """
     path = Path(path)
-    write = _writer(path)
+    write = writer_of(path)
     if what == "mask" and min_readers > (readers := len(dataset.mask_bits)):
         raise UsageError(
             f"'{dataset.name}' has {readers} reader(s) who drew, {', '.join(dataset.mask_bits)}, so no voxel has "
@@ -63,7 +57,8 @@ def export_volume(
         voxels = np.zeros(info.shape_zyx, np.uint8)
     for row, index in zip(rows, z, strict=True):
         voxels[index] = dataset.images[row] if what == "image" else dataset.consensus(np.array([row]), min_readers)[0]
-    _replace(path, force, lambda partial: write(partial, from_axial(voxels, info.source_geometry.code), info))
+    turned = from_axial(voxels, info.source_geometry.code)
+    write_whole(path, force, lambda partial: write(partial, turned, info.source_geometry))
     return path
 
 
@@ -106,64 +101,3 @@ def _ranges(numbers: list[int]) -> str:
     runs = [numbers[a:b] for a, b in zip([0, *cuts], [*cuts, len(numbers)], strict=True)]
     said = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
     return ", ".join(said[:6]) + (", …" if len(said) > 6 else "")
-
-
-def _writer(path: Path) -> Callable[[Path, np.ndarray, VolumeInfo], None]:
-    writers = {".nii.gz": _write_nifti, ".nii": _write_nifti, ".mha": _write_itk, ".nrrd": _write_itk}
-    for suffix, write in writers.items():
-        if path.name.lower().endswith(suffix):
-            return write
-    raise UsageError(f"Cannot export to '{path.name}'. Allowed endings: {', '.join(writers)}.")
-
-
-def _write_nifti(path: Path, voxels_xyz: np.ndarray, info: VolumeInfo) -> None:
-    try:
-        import nibabel
-    except ImportError:
-        raise missing_extra("nibabel", "medical", "NIfTI files") from None
-    picture = nibabel.Nifti1Image(voxels_xyz, info.source_geometry.ras)
-    picture.header.set_xyzt_units("mm")
-    picture.set_sform(info.source_geometry.ras, _SCANNER)
-    picture.set_qform(info.source_geometry.ras, _SCANNER)
-    with path.open("wb") as file:
-        if path.name.lower().endswith(".gz"):
-            # No time and no name inside, so that the same volume gives the same bytes.
-            with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as packed:
-                picture.to_stream(packed)
-        else:
-            picture.to_stream(file)
-
-
-def _write_itk(path: Path, voxels_xyz: np.ndarray, info: VolumeInfo) -> None:
-    try:
-        import SimpleITK
-    except ImportError:
-        raise missing_extra("SimpleITK", "medical", "MetaImage and NRRD files") from None
-    grid: Geometry = info.source_geometry
-    picture = SimpleITK.GetImageFromArray(np.ascontiguousarray(voxels_xyz.transpose(2, 1, 0)))
-    picture.SetSpacing(grid.spacing_mm[::-1])
-    picture.SetOrigin(grid.origin_mm)
-    picture.SetDirection(grid.direction)
-    try:
-        SimpleITK.WriteImage(picture, str(path), useCompression=True)
-    except RuntimeError as error:
-        raise OSError(f"SimpleITK could not write it: {str(error).splitlines()[-1]}") from None
-
-
-def _replace(path: Path, force: bool, write: Callable[[Path], None]) -> None:
-    """Write beside `path` and rename."""
-    if path.is_dir() or (path.exists() and not force):
-        raise UsageError(f"{path} exists already. Choose another name{'' if path.is_dir() else ', or force it'}.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
-        try:
-            partial = folder / path.name
-            write(partial)
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:
-        raise storage_error("write the volume", error) from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lungzoo.errors import UnknownNameError, UsageError
 from lungzoo.suites.grid import load_suite
+from lungzoo.suites.report.names import short_names
 from lungzoo.suites.report.results import ArmResults, SuiteResults, load_results
 from lungzoo.tracking.record import PlannedRun, SuitePlan
 from lungzoo.tracking.tracker import Tracker
@@ -85,7 +86,13 @@ def _suite(name: str, suite: str, arm: str | None, open_tracker: OpenTracker) ->
     results = load_results(plan, tracker)
     if arm is None:
         return Side(name, results, results.arms, whole=True)
-    arms = {found.arm: found for found in results.arms}
-    if arm not in arms:
-        raise UnknownNameError("arm", arm, arms, f"lungzoo bench report {suite}")
-    return Side(name, results, (arms[arm],))
+    return Side(name, results, (_arm(arm, suite, results),))
+
+
+def _arm(name: str, suite: str, results: SuiteResults) -> ArmResults:
+    """Return the arm of a name, whole or as short as tables have it."""
+    short = short_names([found.arm for found in results.arms])[0]
+    for found in results.arms:
+        if name in (found.arm, short[found.arm]):
+            return found
+    raise UnknownNameError("arm", name, (*short, *short.values()), f"lungzoo bench report {suite}")

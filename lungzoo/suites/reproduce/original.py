@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,13 @@ def load_original(run: str, tracker: Tracker) -> Original:
         UsageError: there is no such run, or it has no record.
         CannotReproduce: it is not finished, or artifacts are gone or damaged.
     """
-    run_id = tracker.find_run(run.removeprefix("run:"))
+    wanted = run.removeprefix("run:")
+    if not wanted or not set(wanted) <= set(string.hexdigits):
+        raise UsageError(
+            f"A run is named by its id, hexadecimal digits or the first of them. Received: '{run}'. "
+            "Find the ids of runs with: lungzoo ui"
+        )
+    run_id = tracker.find_run(wanted)
     record = tracker.run_record(run_id)
     if record.status != "finished":
         raise CannotReproduce(

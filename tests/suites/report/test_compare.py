@@ -293,7 +293,7 @@ def test_a_test_set_without_lesions(study, other, cases, ask):
 
 def test_a_single_patient(study, other, cases, ask):
     two_runs(study, other, lambda dice: cases(dice, ["one"] * len(dice)))
-    with pytest.raises(TooFew, match=r"needs patients to differ. Received: 1 patient\(s\)"):
+    with pytest.raises(TooFew, match=r"patient by patient, so there must be several. Received: 1 patient\(s\)"):
         ask("quick", "lidc-transfer-v1")
 
 

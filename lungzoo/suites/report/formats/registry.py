@@ -51,6 +51,9 @@ def choose_format(name: str | None, out: Path | None) -> str:
     if name is not None:
         if name not in (TEXT, *FORMATS):
             raise UnknownNameError("format", name, (TEXT, *FORMATS))
+        others = {each.suffix for key, each in FORMATS.items() if key != name}
+        if out is not None and out.suffix in others and (name == TEXT or out.suffix != FORMATS[name].suffix):
+            raise UsageError(f"The name {out} says another format than --to {name}. Leave one of the two out.")
         return name
     if out is None or out.suffix == ".txt":
         return TEXT

@@ -1,0 +1,104 @@
+"""Runs a model over inputs batch by batch; where memory runs out, by smaller batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lungzoo.errors import LungzooError
+
+Answers = tuple[np.ndarray, np.ndarray | None]
+"""Probability of lesion, float32 like the input without its channels; and of each label, (B, labels), or None."""
+Model = Callable[[np.ndarray], Answers]
+
+
+class MemoryRanOut(LungzooError):
+    """A single input is too large for the memory."""
+
+
+def answers_of(model: Any) -> Model:
+    """Return a function from input batches to probabilities.
+
+    Args:
+        model: a `keras.Model` of `build_model`.
+    """
+
+    def answer(batch: np.ndarray) -> Answers:
+        outputs = model.predict_on_batch(batch)
+        outputs = outputs if isinstance(outputs, dict) else {"mask": outputs}
+        labels = _softmax(np.asarray(outputs["label"], np.float32)) if "label" in outputs else None
+        return _lesion(np.asarray(outputs["mask"], np.float32)), labels
+
+    return answer
+
+
+class Batches:
+    """Cuts inputs into batches that fit the memory.
+
+    Args:
+        model: see `answers_of`.
+        size: inputs per batch to begin with.
+        tell: is given a line where a batch did not fit.
+    """
+
+    def __init__(self, model: Model, size: int, tell: Callable[[str], None]) -> None:
+        self._model, self.size, self._tell = model, size, tell
+
+    def __call__(self, inputs: np.ndarray) -> Answers:
+        """Return the answers for inputs (n, …).
+
+        Raises:
+            MemoryRanOut: a batch of one does not fit either.
+        """
+        done: list[Answers] = []
+        start = 0
+        while start < len(inputs):
+            part = inputs[start : start + self.size]
+            try:
+                done.append(self._answer(part))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._halve(inputs.shape[1:])
+            else:
+                start += len(part)
+        labels = [label for _, label in done if label is not None]
+        return np.concatenate([mask for mask, _ in done]), np.concatenate(labels) if labels else None
+
+    def _answer(self, part: np.ndarray) -> Answers:
+        """Fill the last batch up: another size would build the network's graph anew."""
+        short = self.size - len(part)
+        if not short:
+            return self._model(part)
+        mask, labels = self._model(np.concatenate([part, np.repeat(part[-1:], short, axis=0)]))
+        return mask[: len(part)], None if labels is None else labels[: len(part)]
+
+    def _halve(self, shape: tuple[int, ...]) -> None:
+        if self.size == 1:
+            raise MemoryRanOut(
+                f"Memory ran out on a single input of {'×'.join(map(str, shape))}. Cut slices into smaller tiles, such "
+                "as --tile 256, or free some memory."
+            )
+        self.size //= 2
+        self._tell(f"Memory ran out; going on with batches of {self.size}.")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether an error of NumPy, TensorFlow or JAX says that memory ran out."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return isinstance(error, MemoryError) or "ResourceExhaustedError" in names or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _lesion(logits: np.ndarray) -> np.ndarray:
+    """(…, 1) -> sigmoid; (…, classes), background first -> what is not background."""
+    if logits.shape[-1] == 1:
+        halves = np.tanh(0.5 * logits[..., 0])  # does not overflow
+        return np.asarray(0.5 * (1 + halves), np.float32)
+    return np.asarray(1 - _softmax(logits)[..., 0], np.float32)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)

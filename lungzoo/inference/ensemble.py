@@ -1,0 +1,43 @@
+"""Several models on one scan: the mean of their probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from lungzoo.errors import UsageError
+from lungzoo.inference.predictor import Passes, Predictor, Region, SliceAnswer
+from lungzoo.inference.volume import Volume
+
+
+def mean_slices(
+    predictors: Sequence[Predictor], volume: Volume, region: Region, passes: Passes
+) -> Iterator[SliceAnswer]:
+    """Yield the mean answer of models for every slice, in order.
+
+    The models advance side by side, each with its own preprocessing and grid; no more than a batch of slices is kept
+    of any of them. Raises as `Predictor.slices` does.
+    """
+    streams = [predictor.slices(volume, region, passes) for predictor in predictors]
+    for answers in zip(*streams, strict=True):
+        labels = [answer.labels for answer in answers if answer.labels is not None]
+        probability = answers[0].probability
+        if len(answers) > 1:
+            probability = np.mean([answer.probability for answer in answers], axis=0, dtype=np.float32)
+        yield SliceAnswer(answers[0].row, probability, np.mean(labels, axis=0) if labels else None)
+
+
+def labels_of(predictors: Sequence[Predictor]) -> tuple[str, ...]:
+    """Return the classes that the models' label heads tell apart; none where none has such a head.
+
+    Raises:
+        UsageError: they tell different classes apart.
+    """
+    kinds = {predictor.labels for predictor in predictors} - {()}
+    if len(kinds) > 1:
+        shown = "; ".join(", ".join(kind) for kind in sorted(kinds))
+        raise UsageError(
+            f"The models of an ensemble must have the same classes. Received: {shown}. Leave some of --weights out."
+        )
+    return next(iter(kinds), ())

@@ -1,0 +1,102 @@
+"""What `lungzoo predict` takes: one file for each kind of source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungzoo.errors import DatasetError, UsageError
+from lungzoo.inference.volume import Volume
+
+ALLOWED = (
+    "a folder or zip of DICOM files, a DICOM file, .nii, .nii.gz, .mhd, .mha, .nrrd, .png, .tif, .npy, or a prepared "
+    "dataset"
+)
+
+
+@dataclass(frozen=True)
+class Input:
+    """A scan that was found, but not read yet.
+
+    Args:
+        name: what files made from it are called; no folders in it.
+        source: the path it came from.
+        has_grid: it lies in a patient, so that a mask can be given back on its grid.
+        is_dicom: it is a DICOM series.
+        load: reads it; raises DatasetError, which need not name the source.
+    """
+
+    name: str
+    source: Path
+    has_grid: bool
+    is_dicom: bool
+    load: Callable[[], Volume]
+
+    def read(self) -> Volume:
+        """Read the scan.
+
+        Raises:
+            DatasetError: it cannot be used; the message names the source.
+        """
+        try:
+            return self.load()
+        except DatasetError as error:
+            raise DatasetError(f"{self.source}: {_sentence(str(error))}") from None
+        except OSError as error:
+            raise DatasetError(f"{self.source}: {error.strerror or error}. Check the path.") from None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How sources are read.
+
+    Args:
+        series: of a DICOM source, the number in the list of its series or its SeriesInstanceUID; "" for the only one.
+        hu_offset: added to the pixels of PNG, TIFF and NPY to get HU.
+    """
+
+    series: str = ""
+    hu_offset: int = 0
+
+
+def find_inputs(paths: list[Path], reading: Reading) -> list[Input]:
+    """List the scans of sources, from headers alone.
+
+    Raises:
+        UsageError: no such file, or of a kind that is not read.
+        DatasetError: a source holds no scan, or several series and none was chosen.
+    """
+    found: list[Input] = []
+    for path in paths:
+        try:
+            found += _find(path, reading)
+        except OSError as error:
+            raise DatasetError(f"{path}: {error.strerror or error}. Check the path.") from None
+    return _of_one_name(found)
+
+
+def _find(path: Path, reading: Reading) -> list[Input]:
+    from lungzoo.inference.inputs import dataset, dicom, pictures, volumes
+
+    if not path.exists():
+        raise UsageError(f"No file or folder at '{path}'. Give {ALLOWED}.")
+    for kind in (dataset, volumes, pictures, dicom):
+        if kind.is_mine(path):
+            return kind.find(path, reading)
+    raise UsageError(f"lungzoo predict does not read '{path.name}'. Allowed: {ALLOWED}.")
+
+
+def _of_one_name(found: list[Input]) -> list[Input]:
+    """Number those that would be called the same."""
+    names: dict[str, int] = {}
+    numbered = []
+    for each in found:
+        names[each.name] = number = names.get(each.name, 0) + 1
+        name = each.name if number == 1 else f"{each.name}-{number}"
+        numbered.append(Input(name, each.source, each.has_grid, each.is_dicom, each.load))
+    return numbered
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "…")) else f"{text}."

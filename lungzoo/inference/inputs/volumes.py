@@ -1,0 +1,54 @@
+"""A volume in one file: NIfTI, MetaImage or NRRD."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from lungzoo.data.files import nifti
+from lungzoo.data.files.metaimage import read_meta_header, read_metaimage
+from lungzoo.data.files.nrrd import read_nrrd, read_nrrd_header
+from lungzoo.data.files.values import AS_STORED
+from lungzoo.data.files.volume import FileVolume, turn
+from lungzoo.errors import DatasetError
+from lungzoo.inference.inputs import Input, Reading
+from lungzoo.inference.volume import Units, Volume, safe_name, whole
+
+SUFFIXES = (*nifti.SUFFIXES, ".mhd", ".mha", ".nrrd")
+
+
+def is_mine(path: Path) -> bool:
+    """Tell whether a file's name says that it holds a volume."""
+    return path.is_file() and path.name.lower().endswith(SUFFIXES)
+
+
+def find(path: Path, reading: Reading) -> list[Input]:
+    """Return the one volume of a file, its header checked; raises DatasetError."""
+    try:
+        _read_file(path, header_only=True)
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}.") from None
+    return [Input(safe_name(path), path, True, False, partial(_read, path))]
+
+
+def _read(path: Path) -> Volume:
+    stored = _read_file(path)
+    assert stored is not None
+    is_8bit = stored.stored_xyz.dtype.itemsize == 1 and stored.stored_xyz.dtype.kind == "u"
+    units: Units = "uint8" if is_8bit and stored.scaling == AS_STORED else "hu"
+    turned = turn(safe_name(path), stored, None, units)
+    return whole(turned.image, units, turned.info, notes=turned.notes)
+
+
+def _read_file(path: Path, header_only: bool = False) -> FileVolume | None:
+    suffix = path.name.lower()
+    if suffix.endswith((".mhd", ".mha")):
+        return read_metaimage(path) if not header_only else _nothing(read_meta_header(path))
+    with path.open("rb") as file:
+        if suffix.endswith(".nrrd"):
+            return read_nrrd(file) if not header_only else _nothing(read_nrrd_header(file))
+        return nifti.read_nifti(file) if not header_only else _nothing(nifti.read_header(file))
+
+
+def _nothing(header: object) -> None:
+    """A header that was read was checked, which is all that is asked."""

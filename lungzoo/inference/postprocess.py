@@ -1,0 +1,124 @@
+"""What is done to a predicted mask: pure functions, each of which can be left out."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from lungzoo.data.preprocess.lungs import lung_fields
+from lungzoo.inference.components import Components, keep_components
+from lungzoo.schema import Frozen
+
+_COARSE_SIDE_PX = 256
+
+
+class PostprocessConfig(Frozen):
+    """Which steps are taken, in this order; a manifest's `protocol.postprocess` says the same."""
+
+    lungs: bool = False
+    """Only what lies in the lung fields counts."""
+    fill_holes: bool = False
+    """Fill what a lesion encloses, slice by slice."""
+    min_volume_mm3: float = Field(0.0, ge=0)
+    """Drop components that are smaller."""
+    largest: int | None = Field(None, ge=1)
+    """Keep at most so many components, the largest."""
+
+
+def postprocess(
+    mask: np.ndarray, config: PostprocessConfig, voxel_mm3: float, lungs: np.ndarray | None = None
+) -> np.ndarray:
+    """Take the steps that a config names.
+
+    Args:
+        mask: uint8 {0, 1} (Z, Y, X).
+        config: the steps.
+        voxel_mm3: volume of a voxel; needed for `min_volume_mm3`.
+        lungs: bool (Z, Y, X), needed for `lungs`; see `find_lungs`.
+
+    Returns:
+        uint8 {0, 1} (Z, Y, X).
+    """
+    if config.lungs and lungs is not None:
+        mask = within(mask, lungs)
+    if config.fill_holes:
+        mask = fill_holes(mask)
+    if config.min_volume_mm3:
+        mask = remove_small(mask, config.min_volume_mm3, voxel_mm3)
+    return mask if config.largest is None else keep_largest(mask, config.largest)
+
+
+def within(mask: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """Return what of a mask lies in a field, like `mask`."""
+    return np.where(field, mask, np.zeros((), mask.dtype))
+
+
+def fill_holes(mask: np.ndarray) -> np.ndarray:
+    """Fill what is enclosed within each slice; a diagonal gap of the rim does not open it.
+
+    Args:
+        mask: bool or uint8 (Z, Y, X).
+
+    Returns:
+        A new array like `mask`.
+    """
+    from scipy.ndimage import binary_fill_holes
+
+    filled = mask.copy()
+    for z in np.flatnonzero([bool(plane.any()) for plane in mask]):
+        filled[z] = binary_fill_holes(mask[z])
+    return filled
+
+
+def remove_small(mask: np.ndarray, min_volume_mm3: float, voxel_mm3: float) -> np.ndarray:
+    """Drop the components that are smaller than a volume.
+
+    Args:
+        mask: bool or uint8 (Z, Y, X).
+        min_volume_mm3: what has exactly this volume stays.
+        voxel_mm3: volume of a voxel.
+
+    Returns:
+        Like `mask`; itself where nothing is dropped.
+    """
+    components = Components(mask)
+    # Products such as 0.7 · 0.7 · 2.5 miss their decimal value by rounding.
+    return keep_components(mask, components.voxels * voxel_mm3 >= min_volume_mm3 * (1 - 1e-9), components)
+
+
+def keep_largest(mask: np.ndarray, count: int) -> np.ndarray:
+    """Keep the largest components; of equals those that begin nearer to the feet.
+
+    Args:
+        mask: bool or uint8 (Z, Y, X).
+        count: how many at most.
+
+    Returns:
+        Like `mask`; itself where nothing is dropped.
+    """
+    components = Components(mask)
+    keep = np.zeros(components.count, bool)
+    keep[np.argsort(-components.voxels, kind="stable")[:count]] = True
+    return keep_components(mask, keep, components)
+
+
+def find_lungs(image: np.ndarray) -> np.ndarray:
+    """Return the lung fields of a volume; all of it where what is found is no pair of lungs, as in a crop.
+
+    Large slices are looked at every second or third pixel, and the result is as coarse; memory stays flat so.
+
+    Args:
+        image: (Z, Y, X) in HU or 8 bits.
+
+    Returns:
+        bool (Z, Y, X).
+    """
+    step = -(-max(image.shape[1:]) // _COARSE_SIDE_PX)
+    coarse = lung_fields(np.ascontiguousarray(image[:, ::step, ::step]))
+    if step == 1:
+        return coarse
+    fine = np.empty(image.shape, bool)
+    height, width = image.shape[1:]
+    for z, plane in enumerate(coarse):
+        fine[z] = plane.repeat(step, 0).repeat(step, 1)[:height, :width]
+    return fine

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from lungzoo.cli import bench, data, list_, train, tune, ui, weights
+from lungzoo.cli import bench, data, list_, predict, train, tune, ui, weights
 from lungzoo.errors import LungzooError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(weights.app, name="weights")
 app.add_typer(tune.app, name="tune")
 app.command("train")(train.train)
+app.command("predict")(predict.predict)
 app.command("ui")(ui.ui)
 
 

@@ -73,9 +73,12 @@ def run(
 def _check(experiments: list[ExperimentConfig], data: Path | None, allow_leakage: bool) -> None:
     """Check all that can be checked without training; against the dataset too where one is given."""
     from lungzoo.checks import check_experiment, check_settings
+    from lungzoo.cli.searching import search_ahead
     from lungzoo.data.store import PreparedDataset
 
     dataset = None if data is None else PreparedDataset(data)
+    if dataset is not None:
+        search_ahead(dataset, experiments)
     for experiment in experiments:
         if dataset is None:
             check_settings(experiment)

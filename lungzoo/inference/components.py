@@ -36,7 +36,7 @@ class Components:
             self._first[z] = total
             sizes.append(np.bincount(labels.ravel())[1:])
             if below_z == z - 1:
-                links.append(_touching(below, labels) + [self._first[below_z], total])
+                links.append(_touching(below, labels) + np.array([self._first[below_z], total]))
             total += len(sizes[-1])
             below, below_z = labels, z
         self._numbers = _joined(total, np.concatenate(links))

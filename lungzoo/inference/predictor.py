@@ -98,9 +98,10 @@ class Predictor:
         height, width = prepared.source.shape_yx
         box = (slice(0, height), slice(0, width)) if prepared.source.regrids else region.box
         tile_px = passes.tile_px or (VOLUME_TILE_PX if self.is_3d else None)
-        windows = _Windows(prepared, region.slices, make_tiles(box, tile_px), len(self.labels))
+        windows = _Windows(prepared, region.slices, make_tiles(box, tile_px))
         answer = answers_of(self.model)
-        batches = Batches(with_flips(answer) if passes.flips else answer, passes.batch_size, passes.tell)
+        size = min(passes.batch_size, max(windows.count, 1))
+        batches = Batches(with_flips(answer) if passes.flips else answer, size, passes.tell)
         yield from _complete(windows.run(batches), volume, prepared)
 
 
@@ -109,26 +110,29 @@ def open_predictor(source: str | Path) -> Predictor:
     from lungzoo.models.load import load, resolve
     from lungzoo.models.zoo import MODELS
 
-    manifest, path = resolve(source)
+    manifest, _ = resolve(source)
     protocol = protocol_of(manifest)  # a malformed one is told before the network is built
-    model = load(path if isinstance(source, Path) else source)
-    return Predictor(model, manifest, protocol, MODELS.get(manifest.model.name).dims == 3)
+    return Predictor(load(source), manifest, protocol, MODELS.get(manifest.model.name).dims == 3)
 
 
 class _Windows:
     """Shows the windows and tiles of a volume to a model and puts the answers together."""
 
-    def __init__(self, prepared: Prepared, wanted: np.ndarray, tiles: list[Tile], labels: int) -> None:
-        self._prepared, self._wanted, self._tiles = prepared, wanted, tiles
+    def __init__(self, prepared: Prepared, wanted: np.ndarray, tiles: list[Tile]) -> None:
+        self._prepared, self._wanted = prepared, wanted
         self._masked = prepared.stacks if prepared.is_3d else np.arange(len(prepared.stacks))[:, None]
-        self._centres = centres(wanted, self._masked)
+        rows = centres(wanted, self._masked).tolist()
+        self._jobs = [(centre, tile) for centre in rows for tile in tiles]
         self._labels: dict[int, list[np.ndarray]] = {}
+
+    @property
+    def count(self) -> int:
+        """How many inputs the model is shown."""
+        return len(self._jobs)
 
     def run(self, batches: Batches) -> Iterator[SliceAnswer]:
         """Yield the wanted slices in order, on the grid of the model's input."""
-        blend = Blend(self._prepared.source.shape_yx)
-        jobs = [(centre, tile) for centre in self._centres.tolist() for tile in self._tiles]
-        start = 0
+        blend, jobs, start = Blend(self._prepared.source.shape_yx), self._jobs, 0
         while start < len(jobs):
             part = jobs[start : start + batches.size]
             masks, labels = batches(self._inputs(part))

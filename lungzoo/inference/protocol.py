@@ -43,15 +43,15 @@ def protocol_of(manifest: WeightsManifest) -> Protocol:
     """
     where = f"Protocol of the weights '{manifest.name}'"
     data = parse(DataConfig, _table(manifest.protocol, "data", where), f"{where}, data")
-    postprocess = parse(
-        PostprocessConfig, _table(manifest.protocol, "postprocess", where), f"{where}, postprocess"
-    )
+    postprocess = parse(PostprocessConfig, _table(manifest.protocol, "postprocess", where), f"{where}, postprocess")
     threshold = _table(manifest.protocol, "score", where).get("threshold", _THRESHOLD)
     if not isinstance(threshold, int | float) or not 0 < threshold < 1:
         raise ConfigError(f"{where}: score.threshold must be a number between 0 and 1. Received: {threshold!r}")
     statistics = _statistics(_table(manifest.protocol, "intensity", where), where)
     if data.normalise == "zscore" and statistics is None:
-        raise ConfigError(f"{where} says normalise = 'zscore', but not the mean and deviation. Write the manifest anew.")
+        raise ConfigError(
+            f"{where} says normalise = 'zscore', but not the mean and deviation. Write the manifest anew."
+        )
     return Protocol(data, statistics if data.normalise == "zscore" else None, float(threshold), postprocess)
 
 

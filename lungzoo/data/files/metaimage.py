@@ -1,7 +1,8 @@
-"""MetaImage volumes, .mhd with .raw or .zraw beside it: the header is checked before the voxels are opened."""
+"""MetaImage volumes, .mhd with .raw or .zraw beside it, or .mha with both: the header is checked first."""
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from lungzoo.errors import DatasetError
 _MAX_HEADER = 64 * 2**10
 _MAX_INFLATION = 1032  # deflate cannot do better
 _CHUNK = 2**20
+_LOCAL = re.compile(rb"^ElementDataFile[ \t]*=[ \t]*LOCAL[ \t]*\r?\n", re.I | re.M)
 _TYPES = {
     **{"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2"},
     **{"MET_INT": "i4", "MET_UINT": "u4", "MET_FLOAT": "f4", "MET_DOUBLE": "f8"},
@@ -31,7 +33,7 @@ _SAME = {  # other words for a key
 
 @dataclass(frozen=True)
 class MetaHeader:
-    """What a .mhd file says, checked.
+    """What a .mhd or .mha file says, checked.
 
     Args:
         shape_xyz: size along the file's index axes.
@@ -39,6 +41,7 @@ class MetaHeader:
         geometry: the grid.
         data: the file of the voxels.
         compressed: it has to be inflated.
+        offset: byte of that file where they begin.
     """
 
     shape_xyz: tuple[int, int, int]
@@ -46,6 +49,7 @@ class MetaHeader:
     geometry: Geometry
     data: Path
     compressed: bool
+    offset: int = 0
 
     @property
     def claimed_bytes(self) -> int:
@@ -54,22 +58,22 @@ class MetaHeader:
 
 
 def read_meta_header(path: Path) -> MetaHeader:
-    """Read and check a .mhd file, and the size of the file of voxels beside it.
+    """Read and check a .mhd or .mha file, and the size of the file of voxels.
 
     Raises:
         DatasetError: it is not a MetaImage of one real volume, leads elsewhere, or claims what cannot be there.
     """
-    keys = _keys(path)
+    keys, offset = _keys(path)
     _check_kind(keys)
     shape = _wholes(keys, "dimsize", 3)
     kind = keys.get("elementtype", "")
     if kind not in _TYPES:
         raise DatasetError(f"its ElementType is '{kind}'; allowed are {', '.join(_TYPES)}")
     order = ">" if _is_true(keys, "binarydatabyteordermsb") else "<"
-    data = path.parent / _data_name(keys)
+    data = path if offset else path.parent / _data_name(keys)
     sides = (shape[0], shape[1], shape[2])
     compressed = _is_true(keys, "compresseddata")
-    header = MetaHeader(sides, np.dtype(order + _TYPES[kind]), _grid(keys), data, compressed)
+    header = MetaHeader(sides, np.dtype(order + _TYPES[kind]), _grid(keys), data, compressed, offset)
     _check_size(header)
     return header
 
@@ -81,6 +85,7 @@ def read_metaimage(path: Path) -> FileVolume:
     view = flat.view(np.uint8).data
     try:
         with header.data.open("rb") as file:
+            file.seek(header.offset)
             filled = _inflate(file, view) if header.compressed else file.readinto(view)
     except (OSError, zlib.error) as error:
         raise DatasetError(f"{header.data.name} cannot be read: {error}") from None
@@ -89,13 +94,16 @@ def read_metaimage(path: Path) -> FileVolume:
     return FileVolume(flat.reshape(header.shape_xyz, order="F"), header.geometry)
 
 
-def _keys(path: Path) -> dict[str, str]:
-    """Return the header's values by key in lower case, each key once."""
+def _keys(path: Path) -> tuple[dict[str, str], int]:
+    """Return the header's values by key in lower case, each key once, and its length where the voxels follow it."""
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_HEADER + 1)
     except OSError as error:
         raise DatasetError(f"it cannot be read: {error.strerror or error}") from None
+    local = _LOCAL.search(text) if path.suffix.lower() == ".mha" else None
+    offset = local.end() if local else 0
+    text = text[:offset] if local else text
     if len(text) > _MAX_HEADER:
         raise DatasetError(f"it is no .mhd header: more than {_MAX_HEADER:,} bytes")
     keys: dict[str, str] = {}
@@ -108,7 +116,7 @@ def _keys(path: Path) -> dict[str, str]:
         if not equals or name in keys:
             raise DatasetError(f"its header is broken at '{line[:40]}'; expected 'key = value', each key once")
         keys[name] = value.strip()
-    return keys
+    return keys, offset
 
 
 def _check_kind(keys: dict[str, str]) -> None:
@@ -156,7 +164,7 @@ def _check_size(header: MetaHeader) -> None:
         )
     if not header.data.is_file():
         raise DatasetError(f"the file of its voxels, {header.data.name}, is missing")
-    there = header.data.stat().st_size
+    there = header.data.stat().st_size - header.offset
     fits = claimed <= there * _MAX_INFLATION if header.compressed else claimed == there
     if not fits:
         raise DatasetError(f"its header claims {size} voxels, {claimed:,} bytes; {header.data.name} has {there:,}")

@@ -43,6 +43,4 @@ def _read(dataset: PreparedDataset, name: str) -> Volume:
         return Volume(image, units, z, shape, spacing_mm)
     missing = info.shape_zyx[0] - len(z)
     notes = (f"{name}: {missing} of {info.shape_zyx[0]} slices are not in the dataset; their mask is empty",)
-    return Volume(
-        image, units, z, info.shape_zyx, info.geometry.spacing_mm, info, notes=notes if missing else ()
-    )
+    return Volume(image, units, z, info.shape_zyx, info.geometry.spacing_mm, info, notes=notes if missing else ())

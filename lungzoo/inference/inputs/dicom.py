@@ -10,11 +10,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from lungzoo.data.case import VolumeInfo
 from lungzoo.data.dicom.files import HEAD_BYTES, looks_like_dicom
 from lungzoo.data.dicom.listing import FileInfo, Listing, list_files, volume_names
 from lungzoo.data.dicom.series import Series, read_series
 from lungzoo.data.geometry import to_axial
-from lungzoo.data.case import VolumeInfo
 from lungzoo.data.source_tree import MAX_FILE_BYTES, SourceTree, open_tree
 from lungzoo.errors import DatasetError
 from lungzoo.inference.inputs import Input, Reading

@@ -42,7 +42,9 @@ def _read(path: Path, hu_offset: int) -> Volume:
 
 def _check_room_for_air(dtype: np.dtype, hu_offset: int) -> None:
     if dtype == np.uint8 and hu_offset:
-        raise DatasetError(f"its pixels are 8-bit grey, which is no HU. Received: --hu-offset {hu_offset}. Leave it out")
+        raise DatasetError(
+            f"its pixels are 8-bit grey, which is no HU. Received: --hu-offset {hu_offset}. Leave it out"
+        )
     if dtype.kind == "u" and dtype.itemsize > 1 and not hu_offset:
         raise DatasetError(
             f"its pixels are {dtype}, which has no room for air at -1000 HU, so they are not HU as they stand. Say "

@@ -25,7 +25,7 @@ def is_mine(path: Path) -> bool:
 def find(path: Path, reading: Reading) -> list[Input]:
     """Return the one volume of a file, its header checked; raises DatasetError."""
     try:
-        _read_file(path, header_only=True)
+        _check_header(path)
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}.") from None
     return [Input(safe_name(path), path, True, False, partial(_read, path))]
@@ -33,22 +33,30 @@ def find(path: Path, reading: Reading) -> list[Input]:
 
 def _read(path: Path) -> Volume:
     stored = _read_file(path)
-    assert stored is not None
     is_8bit = stored.stored_xyz.dtype.itemsize == 1 and stored.stored_xyz.dtype.kind == "u"
     units: Units = "uint8" if is_8bit and stored.scaling == AS_STORED else "hu"
     turned = turn(safe_name(path), stored, None, units)
     return whole(turned.image, units, turned.info, notes=turned.notes)
 
 
-def _read_file(path: Path, header_only: bool = False) -> FileVolume | None:
-    suffix = path.name.lower()
-    if suffix.endswith((".mhd", ".mha")):
-        return read_metaimage(path) if not header_only else _nothing(read_meta_header(path))
+def _check_header(path: Path) -> None:
+    if _is_metaimage(path):
+        read_meta_header(path)
+        return
     with path.open("rb") as file:
-        if suffix.endswith(".nrrd"):
-            return read_nrrd(file) if not header_only else _nothing(read_nrrd_header(file))
-        return nifti.read_nifti(file) if not header_only else _nothing(nifti.read_header(file))
+        (read_nrrd_header if _is_nrrd(path) else nifti.read_header)(file)
 
 
-def _nothing(header: object) -> None:
-    """A header that was read was checked, which is all that is asked."""
+def _read_file(path: Path) -> FileVolume:
+    if _is_metaimage(path):
+        return read_metaimage(path)
+    with path.open("rb") as file:
+        return read_nrrd(file) if _is_nrrd(path) else nifti.read_nifti(file)
+
+
+def _is_metaimage(path: Path) -> bool:
+    return path.name.lower().endswith((".mhd", ".mha"))
+
+
+def _is_nrrd(path: Path) -> bool:
+    return path.name.lower().endswith(".nrrd")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lungzoo.suites.report.figures import drawing as drawing_room
 from lungzoo.suites.report.figures.contract import FIGURES, figures_in_order
 from lungzoo.suites.report.figures.style import WIDTH_IN, save
 from lungzoo.suites.report.report import build_report
@@ -88,3 +89,20 @@ def test_equal_figures_give_equal_files(whole_report):
     draw = FIGURES.get("forest").draw
     for kind in ("svg", "pdf", "png"):
         assert save(draw(whole_report), kind) == save(draw(whole_report), kind)
+
+
+def test_several_processes_draw_the_same_figures(whole_report, monkeypatch):
+    """Those of a large suite are drawn by processes that inherit the report."""
+    alone = _all_drawn(whole_report)
+    monkeypatch.setattr(drawing_room, "_MANY", 0)
+    monkeypatch.setattr(drawing_room.os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    monkeypatch.setattr(drawing_room.sys, "platform", "linux")
+    together = _all_drawn(whole_report)
+    assert [figure.name for figure, _ in together] == [figure.name for figure, _ in alone]
+    assert together == alone
+    assert drawing_room._inherited is None
+
+
+def _all_drawn(report):
+    with drawing_room.drawing(report, ("svg",)) as drawn:
+        return drawn()

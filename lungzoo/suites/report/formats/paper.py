@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungzoo.errors import UsageError, storage_error
-from lungzoo.suites.report.figures.contract import figures_in_order
-from lungzoo.suites.report.figures.style import save
+from lungzoo.suites.report.figures.drawing import drawing
 from lungzoo.suites.report.formats.latex import escape, to_latex
 from lungzoo.suites.report.names import short_names
 from lungzoo.suites.report.report import Report
@@ -31,11 +30,11 @@ def write_paper(report: Report, folder: Path) -> list[Path]:
         StorageError: it cannot be written.
     """
     _check_ours(folder)
-    drawn = [(each, figure) for each in figures_in_order() if (figure := each.draw(report)) is not None]
     files = {TABLES: to_latex(report).encode(), ".latexmkrc": _LATEXMK.encode()}
-    for each, figure in drawn:
-        for kind in ("pdf", "svg"):
-            files[f"{FIGURES}/{each.name}.{kind}"] = save(figure, kind)
+    with drawing(report, ("pdf", "svg")) as draw:
+        drawn = draw()
+    for each, found in drawn:
+        files |= {f"{FIGURES}/{each.name}.{kind}": content for kind, content in found.items()}
     files[DOCUMENT] = _document(report, [(each.name, each.title, each.caption) for each, _ in drawn]).encode()
     try:
         (folder / FIGURES).mkdir(parents=True, exist_ok=True)

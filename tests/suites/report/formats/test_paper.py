@@ -17,7 +17,7 @@ from ..conftest import DRAWS
 def few_figures(monkeypatch):
     """Two figures say as much of a folder as ten."""
     kept = figures_in_order()[:2]
-    monkeypatch.setattr("lungzoo.suites.report.formats.paper.figures_in_order", lambda: kept)
+    monkeypatch.setattr("lungzoo.suites.report.figures.drawing.figures_in_order", lambda: kept)
     return kept
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lungzoo.suites.report.columns import columns, number, verdict, with_interval
-from lungzoo.suites.report.figures.contract import figures_in_order
-from lungzoo.suites.report.figures.style import save
+from lungzoo.suites.report.figures.drawing import Drawn, drawing
 from lungzoo.suites.report.names import short_names
 from lungzoo.suites.report.report import Report
 
@@ -47,6 +46,9 @@ def to_html(report: Report) -> str:
     template = environment.from_string(source.joinpath("report.html.j2").read_text("utf-8"))
     shown = columns(report.table)
     rows = [row for row in report.table.rows if row.seeds]
+    with drawing(report, ("svg",)) as drawn:
+        overlays = _overlays(report)
+        figures = _figures(drawn())
     return template.render(
         plan=report.plan,
         table=report.table,
@@ -58,8 +60,8 @@ def to_html(report: Report) -> str:
         others=[{"row": row, "verdict": verdict(row)} for row in report.table.rows if row.status != "finished"],
         pairs=_pairs(report),
         pooled=_pooled(report),
-        figures=_figures(report),
-        overlays=_overlays(report),
+        figures=figures,
+        overlays=overlays,
         machine=_machine(report),
         style=source.joinpath("report.css").read_text("utf-8"),
         script=source.joinpath("report.js").read_text("utf-8"),
@@ -134,12 +136,10 @@ def _words(name: str) -> str:
     return _WORDS.get(name, name.replace("_", " ").capitalize().replace("iou", "IoU"))
 
 
-def _figures(report: Report) -> list[_Picture]:
-    drawn = ((figure, figure.draw(report)) for figure in figures_in_order())
+def _figures(drawn: Drawn) -> list[_Picture]:
     return [
-        _Picture(figure.name, figure.title, figure.caption, _address("image/svg+xml", save(picture, "svg")))
-        for figure, picture in drawn
-        if picture is not None
+        _Picture(figure.name, figure.title, figure.caption, _address("image/svg+xml", found["svg"]))
+        for figure, found in drawn
     ]
 
 

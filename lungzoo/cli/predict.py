@@ -1,0 +1,80 @@
+"""`lungzoo predict`: lesions of scans, on the scans' own grids."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from lungzoo.inference.result import Result
+
+
+def predict(
+    inputs: list[Path] = typer.Argument(
+        help="DICOM folder, zip or file; .nii, .nii.gz, .mhd, .mha, .nrrd; .png, .tif, .npy; or a prepared dataset. "
+        "Several are predicted one after the other."
+    ),
+    out: list[Path] = typer.Option(
+        ..., "--out", "-o",
+        help="File to make: .nii.gz, .nii, .nrrd, .mha, .dcm (DICOM SEG), .png or .json; repeatable. Of several scans "
+        "a folder.",
+    ),
+    weights: list[str] = typer.Option(
+        ..., "--weights", "-w",
+        help="Published name, run:ID, or path of weights with a manifest; several are averaged.",
+    ),
+    formats: list[str] = typer.Option(
+        [], "--format", help="Ending of the files in an output folder, such as json; repeatable. \\[default: nii.gz]"
+    ),
+    series: str = typer.Option("", help="Of a DICOM source with several CT series: number in the list, or UID."),
+    hu_offset: int = typer.Option(0, help="Added to the pixels of PNG, TIFF and NPY to get HU, such as -1024."),
+    threshold: float | None = typer.Option(
+        None, help="Probability from which a voxel is lesion. \\[default: as the weights say]"
+    ),
+    lungs: bool | None = typer.Option(None, "--lungs/--no-lungs", help="Only what lies in the lung fields counts."),
+    fill_holes: bool | None = typer.Option(None, "--fill-holes/--no-fill-holes", help="Fill what a lesion encloses."),
+    min_volume_mm3: float | None = typer.Option(None, min=0, help="Drop components that are smaller."),
+    largest: int | None = typer.Option(None, min=1, help="Keep at most so many components."),
+    tta: bool = typer.Option(False, "--tta", help="Average over mirror images: four times the work."),
+    batch_size: int = typer.Option(8, min=1, help="Slices at once; halved where memory runs out."),
+    tile: int | None = typer.Option(None, min=32, help="Cut slices into overlapping tiles of this many pixels a side."),
+    force: bool = typer.Option(False, "--force", help="Replace existing files."),
+) -> None:  # fmt: skip
+    """Find the lesions of scans with trained weights; masks have exactly the grid of their scan."""
+    from lungzoo.cli.data_import import progress_bar
+    from lungzoo.cli.output import without_native_logs
+    from lungzoo.inference.inputs import Reading, find_inputs
+    from lungzoo.inference.members import open_members
+    from lungzoo.inference.outputs import plan_outputs
+    from lungzoo.inference.predict import Settings, predict_scan
+    from lungzoo.inference.predictor import Passes
+
+    def tell(line: str) -> None:
+        typer.echo(line, err=True)
+
+    found = find_inputs(inputs, Reading(series, hu_offset))
+    plans = plan_outputs(found, out, formats, force)
+    steps = {"lungs": lungs, "fill_holes": fill_holes, "min_volume_mm3": min_volume_mm3, "largest": largest}
+    changes = {key: value for key, value in steps.items() if value is not None}
+    settings = Settings(threshold, changes, Passes(batch_size, tile, tta, tell))
+    with ExitStack() as stack:
+        with without_native_logs():
+            members = stack.enter_context(open_members(weights))
+        for plan in plans:
+            with progress_bar("Predicting") as progress:
+                result = predict_scan(plan.scan, members, settings, progress)
+            plan.write(result)
+            for note in result.volume.notes:
+                tell(f"Note: {note}")
+            typer.echo(f"{plan.scan.name}: {_in_words(result)}. Wrote {', '.join(map(str, plan.paths))}.")
+
+
+def _in_words(result: Result) -> str:
+    if not result.lesions:
+        return "no lesion"
+    first = result.lesions[0]
+    size = f"{first.volume_mm3 / 1000:.2f} cm³" if first.volume_mm3 == first.volume_mm3 else f"{first.voxels} pixels"
+    return f"{len(result.lesions)} lesion(s), the largest {size}"

@@ -1,0 +1,75 @@
+"""Slices with the outline of the mask, as a PNG to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lungzoo.config import DataConfig
+from lungzoo.inference.inputs import Input
+from lungzoo.inference.result import Result
+
+MOST_TILES = 12
+_COLUMNS = 4
+_COLOUR = (249, 115, 22)
+_TILE_PX = 384
+
+
+def check(found: Input, path: Path) -> None:
+    """Any scan can be drawn."""
+
+
+def write(path: Path, result: Result) -> None:
+    """Draw a single slice at its own size; of a volume a sheet of the slices with the most lesion, feet to head."""
+    from PIL import Image
+
+    picture = sheet(result)
+    Image.fromarray(picture).save(path, format="PNG")
+
+
+def sheet(result: Result) -> np.ndarray:
+    """Return uint8 (H, W, 3)."""
+    rows = choose_slices(result.mask[result.volume.z])
+    tiles = [_tile(result, int(row)) for row in rows]
+    if len(tiles) == 1:
+        return tiles[0]
+    step = max(1, round(max(tiles[0].shape[:2]) / _TILE_PX))
+    tiles = [tile[::step, ::step] for tile in tiles]
+    height, width, _ = tiles[0].shape
+    columns = min(_COLUMNS, len(tiles))
+    lines = -(-len(tiles) // columns)
+    page = np.zeros((lines * height, columns * width, 3), np.uint8)
+    for place, tile in enumerate(tiles):
+        top, left = place // columns * height, place % columns * width
+        page[top : top + height, left : left + width] = tile
+    return page
+
+
+def choose_slices(mask: np.ndarray) -> np.ndarray:
+    """Return the slices with the most lesion, at most twelve, in order; the middle one where there is no lesion.
+
+    Args:
+        mask: uint8 (Z, Y, X).
+    """
+    areas = np.array([np.count_nonzero(plane) for plane in mask])
+    if not areas.any():
+        return np.array([len(mask) // 2])
+    best = np.argsort(-areas, kind="stable")[:MOST_TILES]
+    return np.sort(best[areas[best] > 0])
+
+
+def _tile(result: Result, row: int) -> np.ndarray:
+    volume = result.volume
+    low, high = DataConfig().window_hu if volume.units == "hu" else (0.0, 255.0)
+    grey = np.clip((volume.image[row].astype(np.float32) - low) / (high - low), 0, 1)
+    tile = np.repeat(np.round(grey * 255).astype(np.uint8)[..., None], 3, axis=-1)
+    tile[outline(result.mask[volume.z[row]] > 0)] = _COLOUR
+    return tile
+
+
+def outline(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels just outside a mask that share a side with it, bool (H, W); so it hides nothing of a lesion."""
+    from scipy.ndimage import binary_dilation
+
+    return np.asarray(binary_dilation(mask)) & ~mask

@@ -1,0 +1,124 @@
+"""The mask as a DICOM segmentation (SEG) that refers to the images of its CT series."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lungzoo.data.dicom.files import MAX_DICOM_BYTES, about, parse
+from lungzoo.data.source_tree import READ_ERRORS
+from lungzoo.errors import DatasetError, UsageError, missing_extra
+from lungzoo.inference.inputs import Input
+from lungzoo.inference.result import Result
+from lungzoo.inference.volume import DicomSource
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_LABEL = "Lung lesion"
+_MAKER = "lungzoo"
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+
+def check(found: Input, path: Path) -> None:
+    """Raise UsageError for what is not DICOM, or where highdicom is missing."""
+    if not found.is_dicom:
+        raise UsageError(
+            f"{found.source} is not DICOM, and a DICOM SEG refers to the images of a series. Allowed for "
+            f"'{path.name}': a folder or zip of DICOM files; or write .nii.gz, .nrrd, .png or .json."
+        )
+    if find_spec("highdicom") is None:
+        raise missing_extra("highdicom", "medical", "DICOM segmentations")
+
+
+def write(path: Path, result: Result) -> None:
+    """Write a binary segmentation with one segment; slices without lesion are left out, as is the custom.
+
+    Raises:
+        DatasetError: the images lack what a segmentation has to repeat of them.
+    """
+    from highdicom.seg import Segmentation, SegmentationTypeValues
+    from pydicom.uid import generate_uid
+
+    dicom = result.volume.dicom
+    assert dicom is not None
+    images = source_images(dicom)
+    mask = np.ascontiguousarray(result.source_mask().transpose(2, 1, 0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            segmentation = Segmentation(
+                source_images=images,
+                pixel_array=mask,
+                segmentation_type=SegmentationTypeValues.BINARY,
+                segment_descriptions=[_segment(result)],
+                series_instance_uid=generate_uid(),
+                series_number=_series_number(images[0]),
+                sop_instance_uid=generate_uid(),
+                instance_number=1,
+                manufacturer=_MAKER,
+                manufacturer_model_name=_short(result.weights[0].name),
+                software_versions=version("lungzoo"),
+                device_serial_number=result.weights[0].sha256[:16],
+                series_description=_short(f"{_LABEL}, lungzoo"),
+                content_description=_short(_LABEL),
+                omit_empty_frames=bool(mask.any()),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DatasetError(
+                f"{result.source}: a DICOM SEG cannot be made for this series: {error}. Write .nii.gz instead, or put "
+                "the attribute right"
+            ) from None
+        segmentation.save_as(path)
+
+
+def source_images(dicom: DicomSource) -> list[Dataset]:
+    """Return the headers of a series' images in the order of its slices, without pixels; of one file with all, one."""
+    place = {uid: z for (uid, _), z in sorted(dicom.slices.items(), key=lambda item: -item[1])}
+    images = []
+    for file in sorted(dicom.files, key=lambda file: place[file.sop_uid]):
+        try:
+            data = dicom.tree.read(file.name, MAX_DICOM_BYTES)
+        except READ_ERRORS as error:
+            raise DatasetError(f"{file.name}: {error}") from None
+        with about(file.name):
+            image = parse(data, with_pixels=file.frames > 1)
+        for keyword in _PIXELS:
+            if keyword in image:
+                delattr(image, keyword)
+        images.append(image)
+    return images
+
+
+def _segment(result: Result) -> Any:
+    from highdicom import AlgorithmIdentificationSequence
+    from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
+    from pydicom.sr.codedict import codes
+
+    names = ", ".join(manifest.name for manifest in result.weights)
+    return SegmentDescription(
+        segment_number=1,
+        segment_label=_LABEL,
+        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+        segmented_property_type=codes.SCT.Lesion,
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=AlgorithmIdentificationSequence(
+            name=_short(f"{_MAKER}: {names}"), version=version("lungzoo"), family=codes.DCM.ArtificialIntelligence
+        ),
+    )
+
+
+def _series_number(image: Dataset) -> int:
+    number = str(image.get("SeriesNumber", "") or "")
+    return 1000 + int(number) if re.fullmatch(r"\d{1,5}", number) else 1000
+
+
+def _short(text: str) -> str:
+    """DICOM's long strings have at most 64 characters."""
+    return text if len(text) <= 64 else text[:63] + "…"

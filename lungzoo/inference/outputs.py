@@ -1,0 +1,92 @@
+"""Which files are made of which scan; all of it is checked before anything is predicted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungzoo.errors import UsageError
+from lungzoo.inference.formats import FORMATS, check_output, format_of, write_output
+from lungzoo.inference.inputs import Input
+from lungzoo.inference.result import Result
+
+_DEFAULT = ("nii.gz",)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The files of one scan.
+
+    Args:
+        scan: what they are made of.
+        paths: the files.
+        force: replace those that exist.
+    """
+
+    scan: Input
+    paths: tuple[Path, ...]
+    force: bool
+
+    def write(self, result: Result) -> None:
+        """Write them, each whole or not at all; raises StorageError."""
+        for path in self.paths:
+            write_output(result, path, self.force)
+
+
+def plan_outputs(found: Sequence[Input], out: Sequence[Path], formats: Sequence[str], force: bool) -> list[Plan]:
+    """Name the files of every scan.
+
+    Args:
+        found: the scans.
+        out: files to make of a single scan, or one folder.
+        formats: endings of the files in a folder; none takes "nii.gz".
+        force: replace existing files.
+
+    Raises:
+        UsageError: a file exists, has an unknown ending, or cannot hold what a scan is; the output is a folder for a
+            file, or a file for several scans.
+    """
+    if _is_folder(out):
+        endings = [ending.lstrip(".") for ending in formats or _DEFAULT]
+        plans = [Plan(each, tuple(out[0] / f"{each.name}.{ending}" for ending in endings), force) for each in found]
+    else:
+        if len(found) != 1:
+            raise UsageError(
+                f"There are {len(found)} scans, so the output must be one folder, with --format for the kind of file. "
+                f"Received: {', '.join(map(str, out))}"
+            )
+        if formats:
+            raise UsageError(
+                "--format is for an output folder; a file's ending says what it is. Leave one of them out."
+            )
+        for path in out:
+            format_of(path)
+        plans = [Plan(found[0], tuple(out), force)]
+    for plan in plans:
+        for path in plan.paths:
+            check_output(plan.scan, path, force)
+            _check_not_source(plan.scan, path)
+            _check_writable(path)
+    return plans
+
+
+def _is_folder(out: Sequence[Path]) -> bool:
+    """Tell whether the output is a folder: one path, which is one, or whose name has no ending of a file's."""
+    if len(out) != 1 or out[0].is_file():
+        return False
+    return out[0].is_dir() or not (out[0].suffix or out[0].name.lower().endswith(tuple(FORMATS)))
+
+
+def _check_not_source(scan: Input, path: Path) -> None:
+    """Never replace what is predicted from, --force or not."""
+    if scan.source.resolve() in (path.resolve(), *(path.resolve().parents if scan.source.is_dir() else ())):
+        raise UsageError(f"{path} is, or lies in, what is predicted from. Choose another place.")
+
+
+def _check_writable(path: Path) -> None:
+    """Find a folder without permission before hours of work; the rest shows when the file is written."""
+    folder = next(parent for parent in path.resolve().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UsageError(f"Cannot write to {folder}. Choose a folder that you may write to.")

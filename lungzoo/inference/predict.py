@@ -1,0 +1,141 @@
+"""One scan from reading to lesions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lungzoo.errors import DatasetError
+from lungzoo.inference.ensemble import labels_of, mean_slices
+from lungzoo.inference.inputs import Input
+from lungzoo.inference.lesions import measure_lesions
+from lungzoo.inference.postprocess import PostprocessConfig, find_lungs, postprocess
+from lungzoo.inference.predictor import Passes, Predictor, Region
+from lungzoo.inference.result import Result
+from lungzoo.inference.volume import Volume
+
+Progress = Callable[[int, int], None]
+_CONTEXT_PX = 64
+"""How far beyond the lungs slices are shown to a model, so that it sees what surrounds a lesion at the wall."""
+_MULTIPLE_PX = 32
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How scans are predicted.
+
+    Args:
+        threshold: probability from which a voxel is lesion; None takes that of the first model's manifest.
+        changes: keys of `PostprocessConfig` in the place of what the first model's manifest says.
+        passes: how the models are run.
+    """
+
+    threshold: float | None = None
+    changes: dict[str, bool | float | int] = field(default_factory=dict)
+    passes: Passes = field(default_factory=Passes)
+
+    def postprocess(self, predictors: Sequence[Predictor]) -> PostprocessConfig:
+        """Return the steps after the models."""
+        return predictors[0].protocol.postprocess.model_copy(update=self.changes)
+
+    def cut(self, predictors: Sequence[Predictor]) -> float:
+        """Return the threshold."""
+        return predictors[0].protocol.threshold if self.threshold is None else self.threshold
+
+
+def predict_scan(
+    found: Input, predictors: Sequence[Predictor], settings: Settings, progress: Progress = lambda done, total: None
+) -> Result:
+    """Read a scan, find its lesions and measure them.
+
+    Args:
+        found: the scan.
+        predictors: one model, or several whose probabilities are averaged.
+        settings: how.
+        progress: is told how many slices of how many are done.
+
+    Raises:
+        DatasetError: the scan cannot be used.
+        UsageError: the models of an ensemble have different classes.
+        MemoryRanOut: a single slice does not fit the memory.
+    """
+    labels = labels_of(predictors)
+    volume = found.read()
+    steps, threshold = settings.postprocess(predictors), settings.cut(predictors)
+    if steps.min_volume_mm3 and not np.isfinite(volume.voxel_mm3):
+        raise DatasetError(
+            f"{found.source}: its spacing is unknown, so components cannot be sorted out by volume. Leave "
+            "--min-volume-mm3 out."
+        )
+    lungs = find_lungs(volume.image) if steps.lungs else None
+    try:
+        mask, probability, chances = _run(volume, predictors, settings.passes, threshold, lungs, len(labels), progress)
+    except DatasetError as error:
+        raise DatasetError(f"{found.source}: {error}") from None
+    mask = postprocess(mask, steps, volume.voxel_mm3, lungs)
+    mask, probability = _whole(mask, volume), _whole(probability, volume)
+    chances = None if chances is None else _whole(chances, volume)
+    geometry = volume.info.geometry if volume.info else None
+    lesions = measure_lesions(mask, probability, volume.spacing_mm, geometry, chances)
+    weights = tuple(predictor.manifest for predictor in predictors)
+    return Result(found.source, volume, mask, lesions, labels, weights, threshold, steps, flips=settings.passes.flips)
+
+
+def region_of(lungs: np.ndarray | None, shape_zyx: tuple[int, ...]) -> Region:
+    """Return where lesions can be: everywhere, or the slices of the lungs and a box around them.
+
+    Args:
+        lungs: bool (Z, Y, X), None where they do not matter.
+        shape_zyx: of the volume.
+    """
+    if lungs is None or not lungs.any():
+        everywhere = np.full(shape_zyx[0], lungs is None)
+        return Region(everywhere, (slice(0, shape_zyx[1]), slice(0, shape_zyx[2])))
+    slices = np.array([bool(plane.any()) for plane in lungs])
+    flat: np.ndarray = lungs.max(axis=0)
+    box = [_around(np.flatnonzero(flat.max(axis=1 - axis)), shape_zyx[1 + axis]) for axis in (0, 1)]
+    return Region(slices, (box[0], box[1]))
+
+
+def _around(places: np.ndarray, side: int) -> slice:
+    """Return a span that begins at a multiple of 32, as the network's own grids do, so that they stay the same."""
+    start = max(int(places[0]) - _CONTEXT_PX, 0) // _MULTIPLE_PX * _MULTIPLE_PX
+    stop = -(-(int(places[-1]) + 1 + _CONTEXT_PX) // _MULTIPLE_PX) * _MULTIPLE_PX
+    return slice(start, min(stop, side))
+
+
+def _run(
+    volume: Volume,
+    predictors: Sequence[Predictor],
+    passes: Passes,
+    threshold: float,
+    lungs: np.ndarray | None,
+    labels: int,
+    progress: Progress,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return mask and probability of the volume's slices, and the probability of each class by slice."""
+    mask = np.zeros(volume.image.shape, np.uint8)
+    # Half precision: it says how sure a lesion is, and of large volumes is the largest part of the memory.
+    probability = np.zeros(volume.image.shape, np.float16)
+    chances = np.full((len(mask), labels), np.nan, np.float32) if labels else None
+    region = region_of(lungs, volume.image.shape)
+    progress(0, len(mask))
+    for answer in mean_slices(predictors, volume, region, passes):
+        mask[answer.row] = answer.probability >= threshold
+        probability[answer.row] = answer.probability
+        if chances is not None and answer.labels is not None:
+            chances[answer.row] = answer.labels
+        progress(answer.row + 1, len(mask))
+    return mask, probability, chances
+
+
+def _whole(part: np.ndarray, volume: Volume) -> np.ndarray:
+    """Put what is known of the slices that are there among those that are missing."""
+    depth = volume.shape_zyx[0]
+    if len(part) == depth:
+        return part
+    filled = np.full((depth, *part.shape[1:]), np.nan if part.ndim == 2 else 0, part.dtype)
+    filled[volume.z] = part
+    return filled

@@ -172,10 +172,16 @@ def best(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
 
     found = [load_tuned(name) for name in content_names("best")]
     rows = [
-        {"name": each.name, "model": each.model, "val Dice": round(each.val_dice, 3), "settings": each.settings}
+        {
+            "name": each.name,
+            "model": each.model,
+            "val_dice": round(each.val_dice, 3),
+            "description": f"{each.provenance.trials} trials of {each.provenance.tuner}, space '{each.provenance.space}'",
+            "settings": each.settings,
+        }
         for each in found
     ]
-    _print(rows, pattern, as_json)
+    _print(rows, pattern, as_json, hidden=("settings",))
 
 
 def _print(rows: list[dict[str, Any]], pattern: str, as_json: bool, hidden: tuple[str, ...] = ()) -> None:

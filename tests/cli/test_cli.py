@@ -47,7 +47,7 @@ def test_version_is_the_packages():
 
 
 @pytest.mark.parametrize(
-    "kind", ["models", "encoders", "decoders", "losses", "metrics", "recipes", "readers", "suites"]
+    "kind", ["models", "encoders", "decoders", "losses", "metrics", "recipes", "readers", "suites", "spaces", "best"]
 )
 def test_every_listing_has_json(kind):
     rows = json.loads(lungzoo("list", kind, "--json").stdout)
@@ -273,3 +273,26 @@ def test_an_unwritable_folder(data, tmp_path):
     assert done.returncode == 1
     assert "Error: Cannot" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_search_space_is_shown_with_its_combinations(tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\ntitle = "Mine"\n[parameters."train.loss"]\nchoices = ["dice", "bce"]\n'
+        '[parameters."model.decoder_attention"]\nchoices = ["none", "scse"]\n'
+        '[parameters."model.decoder_dropout"]\nlow = 0.0\nhigh = 0.4\nstep = 0.2\n'
+        'when = { "model.decoder_attention" = ["scse"] }\n'
+    )
+    said = lungzoo("tune", "show", str(tmp_path / "mine.toml")).stdout
+    assert "8 combinations." in said
+    assert "model.decoder_attention is scse" in said
+
+
+def test_a_dry_run_of_a_search_starts_nothing(tmp_path, phantom):
+    done = lungzoo(
+        *("tune", "run", "finetune", "--model", "unet_mobilenetv2", "--data", str(phantom.path), "--dry-run"),
+        *("--epochs", "9", "--set", "model.encoder_depth=4", "--transfer", "imagenet-finetune"),
+        *("--set", "data.val_fraction=0.2", "--set", "data.test_fraction=0.3"),
+        cwd=tmp_path,
+    )
+    assert "Hyperband; Li et al. 2018, arXiv:1603.06560: 23 trials a sweep of up to 9 epochs." in done.stdout
+    assert list(tmp_path.iterdir()) == []

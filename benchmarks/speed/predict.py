@@ -1,8 +1,9 @@
 """How long does a scan take, and how much memory, next to a loop over its slices?
 
-The loop is what one writes first: `model.predict` on one slice at a time, of the volume windowed beforehand. Both answer
-with the same mask, which is checked. Beside it stands the same with lesions sought in the lung fields only, in both
-cases. Every way runs in a process of its own, after a warm-up:
+The loop is what one writes first: `model.predict` on one slice at a time. Both answer with the same mask, which is
+checked. Beside them stands `--lungs`, which looks for lesions in the lung fields only; the voxels are counted in which
+it differs from the loop's mask, cut to the same fields. Every way runs in a process of its own, after a warm-up, and
+includes reading:
 
     python benchmarks/speed/predict.py --scan nsclc_lung1_001_dicom.zip
     python benchmarks/speed/predict.py --memory 1000     # slices of 512×512 that are made up
@@ -47,7 +48,8 @@ def main() -> int:
     print(f"  same mask as the loop: {'no' if differ['predict'] else 'yes'}, voxel for voxel")
     inside = found["predict --lungs"]
     print(
-        f"  with --lungs, of {inside['of_loop_vox']} voxels of the loop's mask within the lungs {inside['differ_vox']} differ"
+        f"  with --lungs, {inside['differ_vox']} voxels differ from the loop's mask within the lungs, which has "
+        f"{inside['of_loop_vox']}"
     )
     return int(differ["predict"])
 
@@ -160,7 +162,7 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scan", type=Path, default=Path("../shared/data/nsclc_lung1_001_dicom.zip"))
     parser.add_argument("--weights", default=WEIGHTS)
-    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--memory", type=int, default=0, help="slices of a made-up volume to predict instead")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     return parser.parse_args()

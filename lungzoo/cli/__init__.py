@@ -38,6 +38,7 @@ _LEFT = {
     ("tune", "run"): "Trials that are over are kept. Run again, without --fresh, to go on.",
     ("tune", "join"): "Run again to go on with the trials that were cut off.",
     ("bench", "reproduce"): "Run again to go on from the last checkpoint, if --runs named a folder for it.",
+    ("predict",): "Scans that were done are written; of the one in hand nothing is.",
     ("data", "import"): "Nothing was imported, and what was half written is removed. Run again to start over.",
     ("data", "phantom"): "Nothing was made, and what was half written is removed. Run again to start over.",
 }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from lungzoo.cli.output import JSON_OPTION, print_listing
+
+if TYPE_CHECKING:
+    from lungzoo.config import TunedConfig
 
 app = typer.Typer(help="List models, encoders, suites and what else there is.", no_args_is_help=True)
 PATTERN = typer.Argument("*", help="Shell-style pattern, such as 'unet_*'.")
@@ -176,12 +179,17 @@ def best(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
             "name": each.name,
             "model": each.model,
             "val_dice": round(each.val_dice, 3),
-            "description": f"{each.provenance.trials} trials of {each.provenance.tuner}, space '{each.provenance.space}'",
+            "description": _origin(each),
             "settings": each.settings,
         }
         for each in found
     ]
     _print(rows, pattern, as_json, hidden=("settings",))
+
+
+def _origin(tuned: TunedConfig) -> str:
+    about = tuned.provenance
+    return f"{about.trials} trials of {about.tuner}, space '{about.space}'"
 
 
 def _print(rows: list[dict[str, Any]], pattern: str, as_json: bool, hidden: tuple[str, ...] = ()) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from lungzoo.inference.outputs import Plan
     from lungzoo.inference.result import Result
 
 
@@ -39,7 +40,7 @@ def predict(
     min_volume_mm3: float | None = typer.Option(None, min=0, help="Drop components that are smaller."),
     largest: int | None = typer.Option(None, min=1, help="Keep at most so many components."),
     tta: bool = typer.Option(False, "--tta", help="Average over mirror images: four times the work."),
-    batch_size: int = typer.Option(8, min=1, help="Slices at once; halved where memory runs out."),
+    batch_size: int = typer.Option(4, min=1, help="Slices at once; halved where memory runs out."),
     tile: int | None = typer.Option(None, min=32, help="Cut slices into overlapping tiles of this many pixels a side."),
     force: bool = typer.Option(False, "--force", help="Replace existing files."),
 ) -> None:  # fmt: skip
@@ -47,9 +48,10 @@ def predict(
     from lungzoo.cli.data_import import progress_bar
     from lungzoo.cli.output import without_native_logs
     from lungzoo.inference.inputs import Reading, find_inputs
+    from lungzoo.inference.many import predict_all
     from lungzoo.inference.members import open_members
     from lungzoo.inference.outputs import plan_outputs
-    from lungzoo.inference.predict import Settings, predict_scan
+    from lungzoo.inference.predict import Settings
     from lungzoo.inference.predictor import Passes
 
     def tell(line: str) -> None:
@@ -60,16 +62,16 @@ def predict(
     steps = {"lungs": lungs, "fill_holes": fill_holes, "min_volume_mm3": min_volume_mm3, "largest": largest}
     changes = {key: value for key, value in steps.items() if value is not None}
     settings = Settings(threshold, changes, Passes(batch_size, tile, tta, tell))
+
+    def done(plan: Plan, result: Result) -> None:
+        for note in result.volume.notes:
+            tell(f"Note: {note}")
+        typer.echo(f"{plan.scan.name}: {_in_words(result)}. Wrote {', '.join(map(str, plan.paths))}.")
+
     with ExitStack() as stack:
         with without_native_logs():
             members = stack.enter_context(open_members(weights))
-        for plan in plans:
-            with progress_bar("Predicting") as progress:
-                result = predict_scan(plan.scan, members, settings, progress)
-            plan.write(result)
-            for note in result.volume.notes:
-                tell(f"Note: {note}")
-            typer.echo(f"{plan.scan.name}: {_in_words(result)}. Wrote {', '.join(map(str, plan.paths))}.")
+        predict_all(plans, members, settings, lambda: progress_bar("Predicting"), done)
 
 
 def _in_words(result: Result) -> str:

@@ -76,8 +76,10 @@ def _touching(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """Return (n, 2): pairs of components, from 0, of a slice and the next that share or neighbour a pixel."""
     y, x = np.nonzero(lower)
     padded = np.pad(upper, 1)
-    pairs = [np.stack([lower[y, x], padded[y + 1 + dy, x + 1 + dx]], axis=1) for dy, dx in _AROUND]
-    found = np.unique(np.concatenate(pairs), axis=0).astype(np.int64)
+    below, width = lower[y, x].astype(np.int64), int(upper.max(initial=0)) + 1
+    # A pair as one number: rows of two would be sorted many times slower.
+    keys = np.unique(np.concatenate([np.unique(below * width + padded[y + 1 + dy, x + 1 + dx]) for dy, dx in _AROUND]))
+    found = np.stack([keys // width, keys % width], axis=1)
     return found[found[:, 1] > 0] - 1
 
 

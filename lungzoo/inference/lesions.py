@@ -68,7 +68,7 @@ def measure_lesions(
 
     Args:
         mask: bool or uint8 (Z, Y, X).
-        probability: floating (Z, Y, X), of lesion.
+        probability: (Z, Y, X) of lesion: floating in [0, 1], or uint8, whose 255 stands for 1.
         spacing_mm: (z, y, x); NaN where unknown.
         geometry: grid of the mask; None without one.
         labels: float32 (Z, classes), probability of each class by slice, NaN where a slice was not looked at.
@@ -112,6 +112,7 @@ def _add_slice(
 ) -> None:
     from scipy.ndimage import find_objects
 
+    unit = 1 / 255 if probability.dtype == np.uint8 else 1.0
     for place, box in enumerate(find_objects(numbers)):
         if box is None:
             continue
@@ -120,7 +121,7 @@ def _add_slice(
         count = len(y)
         sums.voxels += count
         sums.places += [z * count, y.sum() + box[0].start * count, x.sum() + box[1].start * count]
-        sums.probability += float(probability[box][shape].sum(dtype=np.float64))
+        sums.probability += float(probability[box][shape].sum(dtype=np.float64)) * unit
         sums.first_z = z if sums.first_z < 0 else sums.first_z
         sums.last_z = z
         if (length := longest_line(shape, steps)) > sums.diameter:

@@ -25,22 +25,17 @@ class PostprocessConfig(Frozen):
     """Keep at most so many components, the largest."""
 
 
-def postprocess(
-    mask: np.ndarray, config: PostprocessConfig, voxel_mm3: float, lungs: np.ndarray | None = None
-) -> np.ndarray:
-    """Take the steps that a config names.
+def postprocess(mask: np.ndarray, config: PostprocessConfig, voxel_mm3: float) -> np.ndarray:
+    """Take the steps that a config names after `lungs`, for which `within` does.
 
     Args:
         mask: uint8 {0, 1} (Z, Y, X).
         config: the steps.
         voxel_mm3: volume of a voxel; needed for `min_volume_mm3`.
-        lungs: bool (Z, Y, X), needed for `lungs`; see `find_lungs`.
 
     Returns:
         uint8 {0, 1} (Z, Y, X).
     """
-    if config.lungs and lungs is not None:
-        mask = within(mask, lungs)
     if config.fill_holes:
         mask = fill_holes(mask)
     if config.min_volume_mm3:
@@ -49,7 +44,7 @@ def postprocess(
 
 
 def within(mask: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """Return what of a mask lies in a field, like `mask`."""
+    """Return what of a mask lies in a field of the same shape, like `mask`."""
     return np.where(field, mask, np.zeros((), mask.dtype))
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lungzoo.errors import DatasetError
+from lungzoo.errors import DatasetError, UsageError
 from lungzoo.inference.ensemble import labels_of, mean_slices
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.lesions import measure_lesions
-from lungzoo.inference.postprocess import PostprocessConfig, find_lungs, postprocess
+from lungzoo.inference.postprocess import PostprocessConfig, find_lungs, postprocess, within
 from lungzoo.inference.predictor import Passes, Predictor, Region
 from lungzoo.inference.result import Result
 from lungzoo.inference.volume import Volume
@@ -30,11 +30,20 @@ class Settings:
         threshold: probability from which a voxel is lesion; None takes that of the first model's manifest.
         changes: keys of `PostprocessConfig` in the place of what the first model's manifest says.
         passes: how the models are run.
+
+    Raises:
+        UsageError: a threshold that is no probability between 0 and 1.
     """
 
     threshold: float | None = None
     changes: dict[str, bool | float | int] = field(default_factory=dict)
     passes: Passes = field(default_factory=Passes)
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise UsageError(
+                f"The threshold must lie between 0 and 1. Received: {self.threshold:g}. A common one is 0.5."
+            )
 
     def postprocess(self, predictors: Sequence[Predictor]) -> PostprocessConfig:
         """Return the steps after the models."""
@@ -69,12 +78,11 @@ def predict_scan(
             f"{found.source}: its spacing is unknown, so components cannot be sorted out by volume. Leave "
             "--min-volume-mm3 out."
         )
-    lungs = find_lungs(volume.image) if steps.lungs else None
     try:
-        mask, probability, chances = _run(volume, predictors, settings.passes, threshold, lungs, len(labels), progress)
+        mask, probability, chances = _run(volume, predictors, settings.passes, threshold, steps.lungs, progress)
     except DatasetError as error:
         raise DatasetError(f"{found.source}: {error}") from None
-    mask = postprocess(mask, steps, volume.voxel_mm3, lungs)
+    mask = postprocess(mask, steps, volume.voxel_mm3)
     mask, probability = _whole(mask, volume), _whole(probability, volume)
     chances = None if chances is None else _whole(chances, volume)
     geometry = volume.info.geometry if volume.info else None
@@ -111,20 +119,21 @@ def _run(
     predictors: Sequence[Predictor],
     passes: Passes,
     threshold: float,
-    lungs: np.ndarray | None,
-    labels: int,
+    in_lungs: bool,
     progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return mask and probability of the volume's slices, and the probability of each class by slice."""
+    """Return mask and probability (0 to 255) of the volume's slices, and the probability of each class by slice."""
+    lungs, labels = find_lungs(volume.image) if in_lungs else None, len(labels_of(predictors))
     mask = np.zeros(volume.image.shape, np.uint8)
-    # Half precision: it says how sure a lesion is, and of large volumes is the largest part of the memory.
-    probability = np.zeros(volume.image.shape, np.float16)
+    # One byte: it only says how sure a lesion is, and whole volumes are what takes the memory.
+    probability = np.zeros(volume.image.shape, np.uint8)
     chances = np.full((len(mask), labels), np.nan, np.float32) if labels else None
     region = region_of(lungs, volume.image.shape)
     progress(0, len(mask))
     for answer in mean_slices(predictors, volume, region, passes):
-        mask[answer.row] = answer.probability >= threshold
-        probability[answer.row] = answer.probability
+        found = answer.probability >= threshold
+        mask[answer.row] = found if lungs is None else within(found, lungs[answer.row])
+        probability[answer.row] = np.rint(answer.probability * 255)
         if chances is not None and answer.labels is not None:
             chances[answer.row] = answer.labels
         progress(answer.row + 1, len(mask))

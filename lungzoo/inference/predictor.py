@@ -32,7 +32,7 @@ class Passes:
         tell: is given a line where something was changed on the way.
     """
 
-    batch_size: int = 8
+    batch_size: int = 4
     tile_px: int | None = None
     flips: bool = False
     tell: Callable[[str], None] = lambda line: None

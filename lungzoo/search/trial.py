@@ -110,6 +110,7 @@ class Trials:
                 trial=self._trial(asked, repeat),
             )
             outcome = self._add(outcome, asked, record)
+            _forget_models()
             if "val_dice" in record.validation:
                 scores.append(record.validation["val_dice"])
             if outcome.state != "finished":
@@ -177,6 +178,13 @@ class Trials:
             return outcome
         run_id = Workspace(self.runs, record.fingerprint).run_id()
         return replace(outcome, runs=(run_id,) if run_id else ())
+
+
+def _forget_models() -> None:
+    """Give back what Keras keeps of models that are gone; a process has many of them."""
+    import keras
+
+    keras.utils.clear_session(free_memory=True)
 
 
 def ended_trial(outcome: Outcome, worker: str) -> TrialEnded:

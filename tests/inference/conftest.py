@@ -104,9 +104,8 @@ def _turned_away(image: np.ndarray, geometry: Geometry, code: str) -> Geometry:
 
 def balls(shape_zyx: tuple[int, int, int], spacing_mm: tuple[float, ...], nodules: list[Any]) -> np.ndarray:
     """Return bool: voxels whose centres lie in a ball; each nodule is (centre z, y, x in mm of the grid, diameter)."""
-    places = np.stack(
-        np.meshgrid(*(np.arange(n) * s for n, s in zip(shape_zyx, spacing_mm, strict=True)), indexing="ij")
-    )
+    axes = (np.arange(count) * step for count, step in zip(shape_zyx, spacing_mm, strict=True))
+    places = np.stack(np.meshgrid(*axes, indexing="ij"))
     inside = np.zeros(shape_zyx, bool)
     for centre, diameter_mm in nodules:
         away = np.linalg.norm(np.moveaxis(places, 0, -1) - np.array(centre), axis=-1)

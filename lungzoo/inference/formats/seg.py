@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 _LABEL = "Lung lesion"
 _MAKER = "lungzoo"
+# What every image must have but may leave empty (type 2), and what anonymising often takes away altogether.
+_MAY_BE_EMPTY = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate"),
+    *("StudyTime", "ReferringPhysicianName"),
+)
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -92,6 +97,9 @@ def source_images(dicom: DicomSource) -> list[Dataset]:
         for keyword in _PIXELS:
             if keyword in image:
                 delattr(image, keyword)
+        for keyword in _MAY_BE_EMPTY:
+            if keyword not in image:
+                setattr(image, keyword, "")
         images.append(image)
     return images
 

@@ -133,3 +133,17 @@ def test_a_binary_file_under_this_name(tmp_path):
     (tmp_path / "a.mhd").write_bytes(bytes(range(256)) * 1000)
     with pytest.raises(DatasetError, match=r"is no .mhd header: more than 65,536 bytes"):
         read_metaimage(tmp_path / "a.mhd")
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_header_and_voxels_in_one_file(tmp_path, hu, compress):
+    sitk = pytest.importorskip("SimpleITK")
+    picture = sitk.GetImageFromArray(hu.transpose(2, 1, 0).astype(np.int16))
+    picture.SetOrigin((-10.5, 20.25, -300))
+    sitk.WriteImage(picture, str(tmp_path / "a.mha"), compress)
+    volume = read_metaimage(tmp_path / "a.mha")
+    assert (volume.stored_xyz == hu).all()
+    assert volume.geometry.origin_mm == (-10.5, 20.25, -300)
+    (tmp_path / "a.mha").write_bytes((tmp_path / "a.mha").read_bytes()[:-9])
+    with pytest.raises(DatasetError, match=r"a\.mha"):
+        read_metaimage(tmp_path / "a.mha")

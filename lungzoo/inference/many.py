@@ -1,0 +1,62 @@
+"""Several scans, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from lungzoo.errors import DatasetError
+from lungzoo.inference.outputs import Plan
+from lungzoo.inference.predict import Progress, Settings, predict_scan
+from lungzoo.inference.predictor import Predictor
+from lungzoo.inference.result import Result
+
+Show = Callable[[], AbstractContextManager[Progress]]
+
+
+def predict_all(
+    plans: Sequence[Plan],
+    predictors: Sequence[Predictor],
+    settings: Settings,
+    show: Show,
+    done: Callable[[Plan, Result], None],
+) -> None:
+    """Predict scans and write their files; a scan that cannot be used does not keep the others from it.
+
+    Args:
+        plans: the scans, and what is made of each.
+        predictors: see `predict_scan`.
+        settings: how.
+        show: gives what is told how far a scan is.
+        done: is called when the files of a scan are written.
+
+    Raises:
+        DatasetError: scans cannot be used; raised at the end, naming all of them.
+        StorageError: a file cannot be written.
+    """
+    faults: list[str] = []
+    for plan in plans:
+        try:
+            _predict(plan, predictors, settings, show, done)
+        except DatasetError as error:
+            if len(plans) == 1:
+                raise
+            faults.append(f"  {error}")
+    if faults:
+        raise DatasetError(
+            f"{len(faults)} of {len(plans)} scans could not be predicted; the others are written.\n" + "\n".join(faults)
+        )
+
+
+def _predict(
+    plan: Plan,
+    predictors: Sequence[Predictor],
+    settings: Settings,
+    show: Show,
+    done: Callable[[Plan, Result], None],
+) -> None:
+    """Predict one scan; its volume is gone before the next is read."""
+    with show() as progress:
+        result = predict_scan(plan.scan, predictors, settings, progress)
+    plan.write(result)
+    done(plan, result)

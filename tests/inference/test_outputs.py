@@ -1,0 +1,69 @@
+"""Which files are made, and that nothing is predicted in vain."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lungzoo.errors import UsageError
+from lungzoo.inference.inputs import Input
+from lungzoo.inference.outputs import plan_outputs
+
+
+def scan(name: str, source: Path = Path("nowhere"), has_grid: bool = True) -> Input:
+    return Input(name, source, has_grid, False, lambda: pytest.fail("read"))
+
+
+def test_one_scan_gives_the_files_that_are_named(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.nii.gz", tmp_path / "a.json"]
+    (plan,) = plan_outputs([scan("x")], paths, [], False)
+    assert plan.paths == tuple(paths)
+
+
+def test_several_scans_fill_a_folder(tmp_path: Path) -> None:
+    plans = plan_outputs([scan("x"), scan("y")], [tmp_path / "out"], ["json", ".nrrd"], False)
+    assert [path.name for plan in plans for path in plan.paths] == ["x.json", "x.nrrd", "y.json", "y.nrrd"]
+    (plan,) = plan_outputs([scan("x")], [tmp_path], [], False)
+    assert plan.paths == (tmp_path / "x.nii.gz",)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("scans", "out", "formats", "text"),
+    [
+        ("xy", ["a.nii"], [], r"There are 2 scans, so the output must be one folder.*Received: .*a\.nii"),
+        ("x", ["a.nii"], ["json"], "--format is for an output folder"),
+        ("x", ["a.jpg"], [], r"Cannot write a prediction to 'a\.jpg'"),
+        ("x", ["out"], ["tiff"], r"Cannot write a prediction to 'x\.tiff'"),
+        ("x", ["there.json"], [], r"there\.json exists already\. Choose another name, or replace it with --force"),
+        ("x", ["folder.nii"], [], r"Cannot write|x\.nii\.gz"),
+        ("x", ["there.json/a.nii"], [], r"Cannot write to .*there\.json\. Choose a folder"),
+    ],
+)
+def test_refused(tmp_path: Path, scans: str, out: list[str], formats: list[str], text: str) -> None:
+    (tmp_path / "there.json").write_text("mine")
+    (tmp_path / "folder.nii").mkdir()
+    (tmp_path / "folder.nii" / "x.nii.gz").write_text("mine")
+    with pytest.raises(UsageError, match=text):
+        plan_outputs([scan(name) for name in scans], [tmp_path / name for name in out], formats, False)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_source_is_never_replaced(tmp_path: Path, force: bool) -> None:
+    source = tmp_path / "scan.nii"
+    source.write_text("voxels")
+    with pytest.raises(UsageError):
+        plan_outputs([scan("x", source)], [source], [], force)
+    with pytest.raises(UsageError, match="is, or lies in, what is predicted from"):
+        plan_outputs([scan("x", tmp_path)], [tmp_path / "a.nii"], [], force)
+    assert source.read_text() == "voxels"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(UsageError, match="Cannot write to"):
+        plan_outputs([scan("x")], [tmp_path / "a.nii"], [], False)
+    tmp_path.chmod(0o700)

@@ -1,0 +1,131 @@
+"""One scan from reading to lesions."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lungzoo.content import content_dir
+from lungzoo.data.store import PreparedDataset
+from lungzoo.data.writer import import_dataset
+from lungzoo.errors import DatasetError, UsageError
+from lungzoo.inference.inputs import Input, Reading, find_inputs
+from lungzoo.inference.members import open_members
+from lungzoo.inference.predict import Settings, predict_scan, region_of
+from lungzoo.inference.predictor import Predictor
+from lungzoo.inference.volume import Volume
+
+
+def scan(volume: Volume) -> Input:
+    return Input("scan", Path("scan"), True, False, lambda: volume)
+
+
+def test_the_region_is_the_slices_of_the_lungs_and_a_box_around_them() -> None:
+    lungs = np.zeros((5, 300, 400), bool)
+    lungs[1:3, 120:180, 200:330] = True
+    region = region_of(lungs, lungs.shape)
+    assert region.slices.tolist() == [False, True, True, False, False]
+    assert region.box == (slice(32, 256), slice(128, 400))  # 64 pixels more, out to a multiple of 32, and no further
+    assert region_of(None, lungs.shape).slices.all()
+    assert not region_of(np.zeros_like(lungs), lungs.shape).slices.any()
+
+
+def test_only_what_lies_in_the_lungs_counts(
+    make_predictor: Callable[..., Predictor], make_volume: Callable[..., Volume]
+) -> None:
+    """A nodule in a lung is found; one in front of the body, and the body itself, are not."""
+    side = 160
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    image = np.full((8, side, side), -1000, np.int16)
+    image[:, (x / 0.42) ** 2 + (y / 0.32) ** 2 < 1] = 40
+    for centre in (-0.2, 0.2):
+        image[:, ((x - centre) / 0.13) ** 2 + (y / 0.2) ** 2 < 1] = -850
+    image[3:5, 76:84, 44:52] = 100
+    image[3:5, 10:18, 76:84] = 100
+    found = scan(make_volume(image))
+    predictor = make_predictor(level=0.96)
+    both = predict_scan(found, [predictor], Settings())
+    assert [lesion.voxels for lesion in both.lesions] == [128, 128]
+    result = predict_scan(found, [predictor], Settings(changes={"lungs": True}))
+    assert [lesion.voxels for lesion in result.lesions] == [128]
+    assert result.lesions[0].centroid_zyx == pytest.approx((3.5, 79.5, 47.5))
+
+
+def test_the_manifest_says_what_is_done_unless_told_otherwise(
+    make_predictor: Callable[..., Predictor], make_volume: Callable[..., Volume]
+) -> None:
+    image = np.full((2, 32, 32), -850, np.int16)
+    image[0, 4, 4] = image[0, 10:14, 10:14] = 60
+    predictor = make_predictor(level=0.64, protocol={"postprocess": {"largest": 1}, "score": {"threshold": 0.4}})
+    result = predict_scan(scan(make_volume(image)), [predictor], Settings())
+    assert (len(result.lesions), result.threshold) == (1, 0.4)
+    result = predict_scan(scan(make_volume(image)), [predictor], Settings(0.6, {"largest": 9}))
+    assert (len(result.lesions), result.threshold) == (2, 0.6)
+
+
+def test_slices_that_a_dataset_lacks_are_empty(
+    make_predictor: Callable[..., Predictor], make_volume: Callable[..., Volume], save_nifti: Callable[..., Path],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """A volume of six slices of which those with a lesion and one on either side were imported."""
+    from lungzoo.data.readers.folder import FolderReader
+
+    image = np.full((6, 32, 32), -850, np.int16)
+    image[2, 5:9, 5:9] = image[5, 20:24, 20:24] = 60
+    mask = np.zeros(image.shape, np.uint8)
+    mask[2, 5:9, 5:9] = 1
+    (tmp_path / "in" / "P1").mkdir(parents=True)
+    save_nifti(tmp_path / "in" / "P1" / "image.nii", make_volume(image, source_code="RAS"))
+    save_nifti(tmp_path / "in" / "P1" / "mask.nii", make_volume(mask, source_code="RAS"))
+    import_dataset(FolderReader(tmp_path / "in", {"slices": "lesion+1"}), "folder", tmp_path / "data")
+    assert len(PreparedDataset(tmp_path / "data")) == 3
+    (found,) = find_inputs([tmp_path / "data"], Reading())
+    result = predict_scan(found, [make_predictor(level=0.64)], Settings())
+    assert np.array_equal(result.mask, mask)
+    assert result.lesions[0].centroid_mm == pytest.approx((-100 + 6.5 * 0.75, -80 + 6.5 * 0.75, -296))
+    assert "3 of 6 slices are not in the dataset" in result.volume.notes[0]
+    assert result.source_mask().shape == (32, 32, 6)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -3])
+def test_a_threshold_is_a_probability(threshold: float) -> None:
+    with pytest.raises(UsageError, match=r"The threshold must lie between 0 and 1\. Received: "):
+        Settings(threshold)
+
+
+def test_volumes_need_a_spacing(make_predictor: Callable[..., Predictor]) -> None:
+    volume = Volume(np.zeros((1, 32, 32), np.uint8), "uint8", np.arange(1), (1, 32, 32))
+    with pytest.raises(DatasetError, match=r"its spacing is unknown.* Leave --min-volume-mm3 out"):
+        predict_scan(scan(volume), [make_predictor()], Settings(changes={"min_volume_mm3": 3.0}))
+
+
+def test_weights_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lungzoo.tracking import mlflow_tracker
+
+    name, folders = "unet_mobilenetv2_035-lidc-v1", list[Path]()
+
+    class Tracker:
+        def __init__(self, experiment: str) -> None:
+            assert experiment == "train"
+
+        def find_run(self, run: str) -> str:
+            return f"{run}-whole"
+
+        def weights(self, run_id: str, folder: Path) -> Path:
+            assert run_id == "3f2-whole"
+            folders.append(folder)
+            (folder / "weights").mkdir()
+            for ending in (".npz", ".toml"):
+                shutil.copy(content_dir("weights") / (name + ending), folder / "weights")
+            return folder / "weights"
+
+    monkeypatch.setattr(mlflow_tracker, "MlflowTracker", Tracker)
+    with open_members(["run:3f2"]) as members:
+        found: Any = members[0].manifest
+        assert found.name == name
+    assert not folders[0].exists()

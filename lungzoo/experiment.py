@@ -172,7 +172,7 @@ class _Run:
         try:
             self._train_and_evaluate(run_id)
         except WeightsUnavailable as error:
-            self.pack(dataclasses.replace(self.record, status="skipped", reason=str(error)))
+            self.pack(dataclasses.replace(self.failed(str(error)), status="skipped"))
         except KeyboardInterrupt:
             self._interrupt(run_id)
             raise
@@ -208,6 +208,8 @@ class _Run:
         history = json.loads(history_file.read_text()) if history_file.exists() else []
         try:
             run_id = self.tracker.start_run(record, self.suite_id, self.workspace.run_id())
+            if self.trial:
+                self.workspace.remember(run_id)
             self.tracker.finish_run(run_id, record, history, outbox)
         except TrackingError as error:
             if record.status != "finished":

@@ -30,7 +30,7 @@ LAYERS = (
     ("training",),
     ("models", "evaluation", "tracking"),
     ("data", "encoders", "decoders", "losses", "metrics", "statistics", "weights"),
-    ("registry", "config", "content", "events", "locks"),
+    ("registry", "config", "content", "events", "locks", "atomic"),
     ("schema",),
     ("errors",),
 )

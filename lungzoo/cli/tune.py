@@ -65,7 +65,7 @@ def run(
     }
     _apply(base, settings)
     dataset = PreparedDataset(data)
-    limited = trials or total_epochs or hours or tuner in ("grid", "hyperband")
+    limited = any(each is not None for each in (trials, total_epochs, hours)) or tuner in ("grid", "hyperband")
     plan = parse(
         SearchPlan,
         {
@@ -144,11 +144,13 @@ def apply_(
     force: bool = typer.Option(False, "--force", help="Replace a result that is there."),
 ) -> None:
     """Write the best settings of a search as TOML, which a suite names with: transfers = ["tuned:NAME"]."""
+    from lungzoo.content import content_dir
     from lungzoo.search.apply import apply_search
 
     path, tuned = apply_search(search, name, to, force)
     typer.echo(f"Wrote {path}: validation Dice {tuned.val_dice:.3f}, {len(tuned.settings)} setting(s).")
-    typer.echo(f'Name it as an arm of a suite with: transfers = ["tuned:{tuned.name if to is None else path}"]')
+    known = tuned.name if path.parent == content_dir("best") else path
+    typer.echo(f'Name it as an arm of a suite with: transfers = ["tuned:{known}"]')
 
 
 def _apply(base: dict[str, Any], settings: list[str]) -> None:

@@ -115,8 +115,10 @@ class PreparedDataset:
         """Return lesion masks `(n, H, W)` uint8 {0, 1} of the given rows.
 
         A pixel is lesion where at least `min_readers` readers drew it, or all of them where the dataset has
-        fewer readers than that.
+        fewer readers than that. Rows that `without` shut raise DatasetError.
         """
+        if self._shut is not None and self._shut[rows].any():
+            raise DatasetError(f"{self.name}: masks of the test split were asked for, which is shut. This is a defect.")
         bits = np.asarray(self.masks[rows])
         needed = min(min_readers, len(self.mask_bits))
         return (np.bitwise_count(bits) >= needed).astype(np.uint8)

@@ -41,11 +41,6 @@ class ChildProcess:
                 encoding="utf-8",
             )
 
-    @property
-    def pid(self) -> int:
-        """Number of the process."""
-        return self._process.pid
-
     def relay(self, observe: Observer) -> str:
         """Send the order, hand on events until the process ends, and return "" or why it ended badly."""
         with self._process as process:

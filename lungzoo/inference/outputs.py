@@ -80,9 +80,9 @@ def _is_folder(out: Sequence[Path]) -> bool:
 
 
 def _check_not_source(scan: Input, path: Path) -> None:
-    """Never replace what is predicted from, --force or not."""
-    if scan.source.resolve() in (path.resolve(), *(path.resolve().parents if scan.source.is_dir() else ())):
-        raise UsageError(f"{path} is, or lies in, what is predicted from. Choose another place.")
+    """Never replace what is predicted from, --force or not; a new file may lie in its folder."""
+    if path.exists() and scan.source.resolve() in (path.resolve(), *path.resolve().parents):
+        raise UsageError(f"{path} is part of what is predicted from, and is not replaced. Choose another name.")
 
 
 def _check_writable(path: Path) -> None:

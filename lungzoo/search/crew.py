@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lungzoo.errors import LungzooError
+from lungzoo.errors import LungzooError, UsageError
 from lungzoo.events import Event, Note, Observer, TrialEnded, TrialStarted
 from lungzoo.executors.process import ChildProcess
 from lungzoo.search.worker import CHIEF
@@ -61,6 +61,8 @@ class Crew:
         Raises:
             LungzooError: a process ended badly for a reason that another attempt would not change.
         """
+        if CHIEF in self.name:
+            raise UsageError(f"'{CHIEF}' in a name is the chief's. Received: '{self.name}'. Give another --name.")
         alone = self.workers == 1 and self.address is None
         names = [""] if alone else [f"{self.name}-{number}" for number in range(1, self.workers + 1)]
         address = "" if alone else self.address or f"127.0.0.1:{_free_port()}"
@@ -73,8 +75,9 @@ class Crew:
             for thread in threads:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
-                time.sleep(_TICK_S)
-                self.tick()
+                self._wait()
+            while boss and boss.is_alive() and self.address and not self._over:
+                self._wait()  # for the workers of other machines
         finally:
             self._over = True
             self._stop_all()
@@ -84,13 +87,23 @@ class Crew:
         if self._failure:
             raise self._failure
 
+    def _wait(self) -> None:
+        time.sleep(_TICK_S)
+        self.tick()
+
     def _keep(self, name: str, address: str) -> None:
         """Keep one process running: what ended by a crash starts again and goes on with its trial."""
         try:
             while not self._over:
                 current: list[str] = []
                 reason = self._run(name, address, current)
-                if self._over or not reason:
+                if self._over:
+                    return
+                if not reason:
+                    # A chief leaves when nobody works and there is nothing to do: who asks it now would wait in vain.
+                    if name == CHIEF and not self.address:
+                        self._over = True
+                        self._stop_all()
                     return
                 self._after_death(name, reason, current[0] if current else "")
         except BaseException as error:
@@ -102,6 +115,7 @@ class Crew:
         def listen(event: Event) -> None:
             if isinstance(event, TrialStarted):
                 current[:] = [event.number]
+                self._deaths.pop(name, None)
             elif isinstance(event, TrialEnded):
                 current.clear()
             with self._lock:
@@ -110,6 +124,8 @@ class Crew:
         child = ChildProcess(_MODULE, json.dumps(self.order), self._log(name), self._environment(name, address))
         with self._lock:
             self._children[name] = child
+        if self._over:
+            child.stop()
         try:
             return child.relay(listen)
         finally:
@@ -128,7 +144,8 @@ class Crew:
             return
         if not number:
             raise LungzooError(f"A worker ended again and again before its first trial: {reason} See {self._log(name)}")
-        self.give_up(number, reason)
+        with self._lock:
+            self.give_up(number, reason)
 
     def _stop_all(self) -> None:
         with self._lock:

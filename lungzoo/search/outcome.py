@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from lungzoo.atomic import write_atomic
 from lungzoo.errors import storage_error
 
 State = Literal["finished", "pruned", "failed", "diverged"]
@@ -63,15 +63,9 @@ class Outcomes:
 
     def write(self, outcome: Outcome) -> None:
         """Keep an outcome; whoever reads sees all of it or nothing."""
-        path = self._folder / f"{outcome.number}.json"
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump(dataclasses.asdict(outcome), file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            write_atomic(self._folder / f"{outcome.number}.json", json.dumps(dataclasses.asdict(outcome), indent=1))
         except OSError as error:
             raise storage_error("write to", error) from error
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from lungzoo.atomic import write_atomic
 from lungzoo.config import ExperimentConfig, SpaceConfig, experiment_of
 from lungzoo.errors import ConfigError, UsageError
 from lungzoo.schema import Frozen, parse
@@ -69,6 +70,12 @@ class SearchPlan(Frozen):
         """How often Hyperband starts over: once, or as often as an explicit budget lets it."""
         return math.inf if any(getattr(self, key) for key in _BUDGET) else 1
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether a larger budget could need the checkpoints of this one: of Hyperband's trials, or one cut by time."""
+        limited = any(getattr(self, key) for key in _BUDGET)
+        return self.hours is not None or (limited and self.tuner == "hyperband")
+
     def config(self, values: dict[str, Any], repeat: int = 0) -> ExperimentConfig:
         """Return the experiment of a trial; each repeat has the next seed."""
         config = experiment_of(self.base, values, f"Search '{self.name}'")
@@ -92,7 +99,7 @@ class SearchPlan(Frozen):
 
     def save(self, folder: Path) -> None:
         """Write the plan into the folder of the search."""
-        (folder / _FILE).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_atomic(folder / _FILE, self.model_dump_json(indent=1) + "\n")
 
     def refuse_another(self, folder: Path) -> None:
         """Raise UsageError if the folder holds another search under the same name."""

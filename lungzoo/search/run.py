@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lungzoo.atomic import write_atomic
 from lungzoo.checks import check_experiment
 from lungzoo.data.splits.split import split_dataset
 from lungzoo.data.store import PreparedDataset
@@ -119,7 +120,7 @@ def run_search(
             status = "finished" if results else "interrupted"
             with suppress(*(() if results else (TrackingError,))):  # the first error is the one to tell
                 _close(tracker, search_id, status, page, results or _gather(plan, dataset, folder, clock))
-        if not time_is_up(folder):
+        if not plan.may_go_on:
             shutil.rmtree(folder / "trials", ignore_errors=True)
     return results
 
@@ -170,7 +171,7 @@ def _asked(plan: SearchPlan, number: str, values: dict[str, object]) -> Asked:
 def _prepare(plan: SearchPlan, folder: Path, order: dict[str, str]) -> None:
     try:
         plan.save(folder)
-        (folder / _ORDER_FILE).write_text(json.dumps(order, indent=1) + "\n", encoding="utf-8")
+        write_atomic(folder / _ORDER_FILE, json.dumps(order, indent=1) + "\n")
         unring(folder)
     except OSError as error:
         raise storage_error("write to", error) from error
@@ -231,7 +232,7 @@ class _Clock:
         """Keep the time for the next sitting."""
         self._saved = time.monotonic()
         with suppress(OSError):
-            (self._folder / _CLOCK_FILE).write_text(json.dumps({"seconds": round(self.seconds, 1)}))
+            write_atomic(self._folder / _CLOCK_FILE, json.dumps({"seconds": round(self.seconds, 1)}))
 
     def tick(self) -> None:
         """Keep the time now and then, and tell the workers when it is up."""

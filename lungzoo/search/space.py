@@ -71,6 +71,8 @@ def _check_keys(space: SpaceConfig) -> None:
             )
         for parent, allowed in parameter.when.items():
             _check_condition(space, key, parent, allowed)
+    for key in space.parameters:
+        _check_no_circle(space, key)
 
 
 def _check_condition(space: SpaceConfig, key: str, parent: str, allowed: tuple[Any, ...]) -> None:
@@ -83,10 +85,14 @@ def _check_condition(space: SpaceConfig, key: str, parent: str, allowed: tuple[A
         raise ConfigError(f"{where}: `when` asks for {parent} = {missing[0]!r}. Its choices: {list(choices)}.")
     if not allowed:
         raise ConfigError(f"{where}: `when` names no value of '{parent}'. Its choices: {list(choices)}.")
-    seen, above = {key}, parent
+
+
+def _check_no_circle(space: SpaceConfig, key: str) -> None:
+    seen: set[str] = set()
+    above = key
     while above:
         if above in seen:
-            raise ConfigError(f"{where}: the conditions go round in a circle.")
+            raise ConfigError(f"Search space '{space.name}', parameter '{key}': the conditions go round in a circle.")
         seen.add(above)
         above = next(iter(space.parameters[above].when), "")
 
@@ -100,7 +106,7 @@ def values_of(parameter: Parameter) -> tuple[Any, ...] | None:
     assert high is not None
     step = parameter.step or (1 if parameter.whole and parameter.scale == "linear" else None)
     if step is None:
-        return tuple(range(int(low), int(high) + 1)) if parameter.whole else None
+        return None
     values, value = [], low
     while value <= high * (1 + 1e-9):
         values.append(int(value) if parameter.whole else float(value))

@@ -6,10 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 
+from lungzoo.errors import LungzooError
 from lungzoo.search.outcome import Outcome
 from lungzoo.training.checkpoint import Progress
 
 _TIME_UP = "time_up"
+
+
+class TimeIsUp(LungzooError):
+    """The time of the search is over; what was cut off goes on when there is more."""
+
+
 _FEWEST_TRIALS = 4
 _FEWEST_EPOCHS = 2
 

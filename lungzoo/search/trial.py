@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from lungzoo.checks import check_experiment
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError, UsageError
@@ -15,7 +16,7 @@ from lungzoo.events import Observer, TrialEnded, TrialStarted
 from lungzoo.experiment import record_failure, run_experiment
 from lungzoo.search.outcome import Outcome, Outcomes, State
 from lungzoo.search.plan import SearchPlan
-from lungzoo.search.stopping import behind_median, time_is_up
+from lungzoo.search.stopping import TimeIsUp, behind_median, time_is_up
 from lungzoo.tracking.record import RunRecord
 from lungzoo.tracking.tracker import Tracker
 from lungzoo.tracking.workspace import Workspace
@@ -75,6 +76,7 @@ class Trials:
 
         Raises:
             TrackingError, StorageError: the trial could not be recorded; the next attempt goes on from its checkpoint.
+            TimeIsUp: likewise, with more time.
         """
         over = self.outcomes.find(asked.number)
         if over is not None:
@@ -82,7 +84,7 @@ class Trials:
         self.observe(TrialStarted(asked.number, self.worker, describe_values(asked.values), asked.until))
         began = time.monotonic()
         try:
-            outcome = self._run(asked)
+            outcome = self._broken_origin(asked) or self._run(asked)
         except UsageError as error:
             outcome = self._refused(asked, str(error))
         outcome = replace(outcome, seconds=round(time.monotonic() - began, 3))
@@ -111,6 +113,8 @@ class Trials:
             )
             outcome = self._add(outcome, asked, record)
             _forget_models()
+            if outcome.state == "pruned" and time_is_up(self.folder):
+                raise TimeIsUp("The time of the search is over.")
             if "val_dice" in record.validation:
                 scores.append(record.validation["val_dice"])
             if outcome.state != "finished":
@@ -161,23 +165,48 @@ class Trials:
             runs=(*outcome.runs, *filter(None, [workspace.run_id()])),
         )
 
+    def _broken_origin(self, asked: Asked) -> Outcome | None:
+        """Return the outcome of a trial that would go on from one that broke; None where it can be carried out."""
+        origin = self.outcomes.find(asked.continues) if asked.continues else None
+        if origin is None or origin.val_dice is not None:
+            return None
+        return self._refused(asked, f"Trial {origin.number}, which it would go on from, broke: {origin.reason}")
+
     def _refused(self, asked: Asked, reason: str) -> Outcome:
-        outcome = replace(_blank(asked), state="failed", reason=reason)
+        """Record what cannot be carried out, as the run of the first seed that is not over."""
+        outcome = _blank(asked)
+        for repeat in range(self.plan.repeats):
+            trial = self._trial(asked, repeat)
+            try:
+                config = self._pinned(self.plan.config(asked.values, repeat))
+                if self._is_over(config, trial) and repeat + 1 < self.plan.repeats:
+                    continue
+                record = record_failure(
+                    config,
+                    self.dataset,
+                    reason,
+                    tracker=self.tracker,
+                    runs=self.runs,
+                    suite_id=self.search_id,
+                    trial=trial,
+                )
+                outcome = self._add(outcome, asked, record)
+            except ConfigError:  # no experiment at all: the table of the search is where it shows
+                pass
+            break
+        return replace(outcome, state="failed", reason=reason, val_dice=None)
+
+    def _pinned(self, config: ExperimentConfig) -> ExperimentConfig:
+        """Return a config as its run has it, or as it is where it cannot run."""
         try:
-            config, trial = self.plan.config(asked.values), self._trial(asked, 0)
-            record = record_failure(
-                config,
-                self.dataset,
-                reason,
-                tracker=self.tracker,
-                runs=self.runs,
-                suite_id=self.search_id,
-                trial=trial,
-            )
-        except ConfigError:  # no experiment at all: the table of the search is where it shows
-            return outcome
-        run_id = Workspace(self.runs, record.fingerprint).run_id()
-        return replace(outcome, runs=(run_id,) if run_id else ())
+            return check_experiment(config, self.dataset, self.tracker, parts=("train", "val"))
+        except UsageError:
+            return config
+
+    def _is_over(self, config: ExperimentConfig, trial: Trial) -> bool:
+        workspace = Workspace(self.runs, trial.fingerprint(config.fingerprint(self.dataset.fingerprint)))
+        progress = CheckpointFolder(workspace.checkpoints).progress()
+        return progress is not None and progress.epoch >= min(trial.until, config.train.epochs)
 
 
 def _forget_models() -> None:

@@ -16,13 +16,15 @@ from keras_tuner.engine import base_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.oracles import BayesianOptimizationOracle, GridSearchOracle, HyperbandOracle, RandomSearchOracle
 
+from lungzoo.atomic import write_atomic
 from lungzoo.config import Parameter, SpaceConfig
 from lungzoo.errors import LungzooError
-from lungzoo.search.outcome import Outcomes
+from lungzoo.search.outcome import Outcome, Outcomes
 from lungzoo.search.plan import SearchPlan
-from lungzoo.search.space import in_order
+from lungzoo.search.space import in_order, values_of
 from lungzoo.search.stopping import time_is_up
 from lungzoo.search.trial import Asked
+from lungzoo.search.worker import CHIEF
 
 if TYPE_CHECKING:
     from lungzoo.search.trial import Trials
@@ -31,6 +33,8 @@ _STATE = "oracle.json"
 _IDLE_S = 0.5
 # A search of which so many trials in a row broke has a fault of its own.
 _MOST_FAILURES = 10
+# What Hyperband is told of a trial that broke: worse than any other, so that the others of its round are promoted.
+_BROKEN = -1.0
 
 
 def search(plan: SearchPlan, folder: Path, carry_out: Trials | None) -> None:
@@ -55,13 +59,6 @@ def search(plan: SearchPlan, folder: Path, carry_out: Trials | None) -> None:
         if isinstance(error.__cause__, LungzooError):
             raise error.__cause__ from None
         raise
-    except RuntimeError as error:
-        if "consecutive failures" not in str(error):
-            raise
-        raise LungzooError(
-            f"{_MOST_FAILURES} trials in a row broke, so the search was ended. Each is a row with its reason; see "
-            "lungzoo ui, or the outcomes in " + str(folder)
-        ) from None
 
 
 def hyperparameters_of(space: SpaceConfig) -> keras_tuner.HyperParameters:
@@ -82,13 +79,13 @@ def _enter(conditions: contextlib.ExitStack, hp: Any, space: SpaceConfig, key: s
 
 
 def _declare(hp: Any, key: str, parameter: Parameter) -> None:
-    if parameter.choices:
-        numbers = all(_is_number(value) for value in parameter.choices)
-        hp.Choice(key, [_packed(value, parameter.choices) for value in parameter.choices], ordered=numbers)
+    values = parameter.choices or (values_of(parameter) if parameter.step else None)  # its own steps leave out the end
+    if values:
+        numbers = all(_is_number(value) for value in values)
+        hp.Choice(key, [_packed(value, values) for value in values], ordered=numbers)
         return
     kind = hp.Int if parameter.whole else hp.Float
-    step = parameter.step or (1 if parameter.whole and parameter.scale == "linear" else None)
-    kind(key, parameter.low, parameter.high, step=step, sampling=parameter.scale)
+    kind(key, parameter.low, parameter.high, sampling=parameter.scale)
 
 
 def _is_number(value: Any) -> bool:
@@ -108,7 +105,10 @@ def unpacked(space: SpaceConfig, values: dict[str, Any]) -> dict[str, Any]:
     for key, parameter in space.parameters.items():
         if key in values:
             packed = {_packed(choice, parameter.choices): choice for choice in parameter.choices}
-            found[key] = packed.get(values[key], values[key])
+            value = packed.get(values[key], values[key])
+            if parameter.low is not None and parameter.high is not None:
+                value = min(max(value, parameter.low), parameter.high)  # its Gaussian process may go one beyond
+            found[key] = value
     return found
 
 
@@ -120,7 +120,7 @@ def make_oracle(plan: SearchPlan, folder: Path) -> keras_tuner.Oracle:
         "allow_new_entries": False,
         "tune_new_entries": False,
         "seed": plan.search_seed + 1,  # Keras Tuner takes 0 for none
-        "max_consecutive_failed_trials": _MOST_FAILURES,
+        "max_consecutive_failed_trials": 2**31,  # counted below, where the reason is known
     }
     if plan.tuner == "hyperband":
         epochs, sweeps = plan.experiment.train.epochs, plan.sweeps
@@ -129,9 +129,16 @@ def make_oracle(plan: SearchPlan, folder: Path) -> keras_tuner.Oracle:
     oracle.max_trials = None  # the budget below counts; numbers of trials would change their width with it
     oracle.plan, oracle.outcomes, oracle.folder = plan, Outcomes(folder), folder
     oracle._set_project_dir(str(folder.parent), folder.name)
-    if (folder / _STATE).exists():
+    if (folder / _STATE).exists() and not _serves_a_chief():
         oracle.reload()
+        if plan.tuner == "hyperband":
+            oracle.hyperband_iterations = plan.sweeps  # the budget may be another one now
     return oracle
+
+
+def _serves_a_chief() -> bool:
+    """Whether the state is kept by a chief elsewhere, and may change at any moment."""
+    return os.environ.get("KERASTUNER_TUNER_ID", CHIEF) != CHIEF
 
 
 class _Kept:
@@ -143,11 +150,11 @@ class _Kept:
 
     def save(self) -> None:
         """Replace the state in one step; Keras Tuner writes into the file."""
-        _replace(Path(self._get_oracle_fname()), self.get_state())  # type: ignore[attr-defined]
+        write_atomic(Path(self._get_oracle_fname()), json.dumps(self.get_state()))  # type: ignore[attr-defined]
 
     def _save_trial(self, trial: Trial) -> None:
         path = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"  # type: ignore[attr-defined]
-        _replace(path, trial.get_state())
+        write_atomic(path, json.dumps(trial.get_state()))
 
     def reload(self) -> None:
         """Read the state; a trial that was written just before a kill, and is not in it, is asked for anew."""
@@ -213,6 +220,7 @@ class _Tuner(base_tuner.BaseTuner):
             super().__init__(oracle, directory=str(folder.parent), project_name=folder.name)
         self._plan, self._carry_out = plan, carry_out
         self._asked_before = False
+        self._failures = 0
 
     def pre_create_trial(self) -> None:
         """Wait a little where the chief had nothing to do; Keras Tuner would ask again at once."""
@@ -229,11 +237,22 @@ class _Tuner(base_tuner.BaseTuner):
         assert self._carry_out is not None
         try:
             outcome = self._carry_out.carry_out(asked_for(self._plan, trial.trial_id, trial.hyperparameters.values))
+            self._count_failures(outcome)
         except LungzooError as error:
             raise errors.FatalError(str(error)) from error
-        if outcome.val_dice is None:
-            raise errors.FailedTrialError(outcome.reason)
-        return {"val_dice": outcome.val_dice}
+        if outcome.val_dice is not None:
+            return {"val_dice": outcome.val_dice}
+        if self._plan.tuner == "hyperband":
+            return {"val_dice": _BROKEN}
+        raise errors.FailedTrialError(outcome.reason)
+
+    def _count_failures(self, outcome: Outcome) -> None:
+        self._failures = self._failures + 1 if outcome.val_dice is None else 0
+        if self._failures == _MOST_FAILURES:
+            raise LungzooError(
+                f"{_MOST_FAILURES} trials in a row broke, so the search was ended; each is a row with its reason. The "
+                f"last: {outcome.reason} Mend the cause and run the same command, or start over with --fresh."
+            )
 
     def save(self) -> None:
         """Save the algorithm alone; this class has no state."""
@@ -251,12 +270,3 @@ def asked_for(plan: SearchPlan, number: str, values: dict[str, Any]) -> Asked:
         bracket=values.get("tuner/bracket"),
         round=values.get("tuner/round"),
     )
-
-
-def _replace(path: Path, state: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

@@ -23,6 +23,7 @@ def work(order: dict[str, Any], observe: Observer) -> int:
     from lungzoo.data.store import PreparedDataset
     from lungzoo.errors import LungzooError
     from lungzoo.search.plan import find_plan
+    from lungzoo.search.stopping import TimeIsUp
     from lungzoo.search.trial import Trials
     from lungzoo.search.tune import search
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
@@ -37,6 +38,8 @@ def work(order: dict[str, Any], observe: Observer) -> int:
         dataset = PreparedDataset(order["dataset"], verify=False)
         tracker = MlflowTracker(order["experiment"], order["uri"])
         search(plan, folder, Trials(plan, dataset, tracker, folder, order["search_id"], observe, worker))
+    except TimeIsUp:
+        return 0
     except LungzooError as error:
         observe(Note(str(error)))
         sys.stderr.write(f"{error}\n")

@@ -65,7 +65,7 @@ def plan_suite(suite: SuiteConfig, experiments: list[ExperimentConfig], dataset:
         PlannedRun(e.fingerprint(dataset.fingerprint), e.arm, e.train.train_seed, e.model_dump(mode="json"))
         for e in experiments
     )
-    split = split_dataset(dataset, experiments[0].data).fingerprint
+    splits = {split_dataset(dataset, data).fingerprint for data in {experiment.data for experiment in experiments}}
     return SuitePlan(
         suite.name,
         suite.title,
@@ -73,7 +73,7 @@ def plan_suite(suite: SuiteConfig, experiments: list[ExperimentConfig], dataset:
         suite.primary_metric,
         describe_dataset(dataset),
         runs,
-        tuned_arms(experiments, dataset.fingerprint, split),
+        tuned_arms(experiments, dataset.fingerprint, splits),
     )
 
 

@@ -134,7 +134,7 @@ class MlflowTracker:
     def search_file(self, name: str) -> Path | None:
         """Return where a file of the newest search of this experiment lies, None where it has none."""
         with talking(self.uri):
-            for run in self._search(f"tags.`{KIND}` = 'search'"):
+            for run in self._search(f"tags.`{KIND}` = 'search'")[:1]:  # newest first; an older one is another search
                 with suppress(MlflowException, OSError):
                     path = self._artifact(run, name)
                     if path.exists():

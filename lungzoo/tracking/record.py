@@ -96,6 +96,9 @@ class PlannedRun:
     config: dict[str, Any]
 
 
+OTHER_SPLIT = "another split of this dataset"
+
+
 @dataclass(frozen=True)
 class TunedArm:
     """An arm of a suite whose settings a search has found.
@@ -106,7 +109,8 @@ class TunedArm:
         search: name of the search.
         trials, epochs, train_seconds: what it took.
         seeds_seen: seeds of the suite that its trials were trained with, too.
-        same_split: whether its trials were judged on the validation split of the suite's own split.
+        judged_on: what split its trials were judged on, beside the suite's: "the same split", "another split of this
+            dataset" or "another dataset".
     """
 
     arm: str
@@ -116,7 +120,7 @@ class TunedArm:
     epochs: int
     train_seconds: float
     seeds_seen: tuple[int, ...] = ()
-    same_split: bool = True
+    judged_on: str = "the same split"
 
 
 @dataclass(frozen=True)

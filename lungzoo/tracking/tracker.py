@@ -27,7 +27,7 @@ class Tracker(Protocol):
     def last_plan(self) -> SuitePlan | None:
         """Return the plan of the newest run of the suite."""
 
-    def open_search(self, about: SearchPage, fresh: bool) -> str:
+    def open_search(self, page: SearchPage, fresh: bool) -> str:
         """Start the parent run of a search, or go on with the one of the same digest; returns its id."""
 
     def close_search(self, search_id: str, status: str, page: SearchPage) -> None:

@@ -48,6 +48,7 @@ class Watch(keras.callbacks.Callback):
         self._checkpoints = checkpoints
         self.patience = patience
         self.stage_start = 0
+        self.last = 0
         self._observe = observe
         self._on_epoch = on_epoch
         self._save_again_at = 0.0
@@ -86,17 +87,17 @@ class Watch(keras.callbacks.Callback):
         progress.seconds += seconds
         progress.history.append(metrics)
         self.model.stop_training = progress.exhausted(self.patience, self.stage_start)
-        self._save_now_and_then(ends=self._ends_trial(epoch))
+        self._save_now_and_then(ends=self._ends_trial())
         self._on_epoch(epoch, metrics)
         self._observe(EpochDone(epoch, metrics["loss"], metrics["val_dice"], better, seconds))
 
-    def _ends_trial(self, epoch: int) -> bool:
+    def _ends_trial(self) -> bool:
         """Tell whether a trial is over: its last checkpoint is what another one goes on from."""
-        if self._trial is None:
-            return False
+        if self._trial is None or self.progress.epoch >= self.last:
+            return self._trial is not None
         self.progress.stopped = self._trial.stop(self.progress)
         self.model.stop_training |= bool(self.progress.stopped)
-        return self.model.stop_training or self.progress.epoch >= min(self._trial.until, self.params["epochs"])
+        return bool(self.model.stop_training)
 
     def _save_now_and_then(self, ends: bool) -> None:
         began = time.monotonic()

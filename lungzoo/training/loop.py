@@ -55,7 +55,9 @@ def fit(
     if saved:
         observe(Note(f"Continuing after epoch {progress.epoch} of {train.epochs}."))
     watch = Watch(progress, best, checkpoints, train.patience, observe, on_epoch, trial)
-    last = min(train.epochs, trial.until) if trial else train.epochs
+    last = watch.last = min(train.epochs, trial.until) if trial else train.epochs
+    if trial and progress.stopped:
+        progress.stopped = trial.stop(progress)  # there may be more time now
     for stage, start, end in schedule(stages, train.epochs):
         # A plateau ends the run in the last stage only: in an earlier one, what is to come has not trained yet.
         watch.patience, watch.stage_start = train.patience if end == train.epochs else None, start

@@ -56,8 +56,10 @@ def test_a_source_is_never_replaced(tmp_path: Path, force: bool) -> None:
     source.write_text("voxels")
     with pytest.raises(UsageError):
         plan_outputs([scan("x", source)], [source], [], force)
-    with pytest.raises(UsageError, match="is, or lies in, what is predicted from"):
-        plan_outputs([scan("x", tmp_path)], [tmp_path / "a.nii"], [], force)
+    with pytest.raises(UsageError, match="is part of what is predicted from" if force else "exists already"):
+        plan_outputs([scan("x", tmp_path)], [tmp_path / "scan.nii"], [], force)
+    (plan,) = plan_outputs([scan("x", tmp_path)], [tmp_path / "a.nii"], [], force)
+    assert plan.paths == (tmp_path / "a.nii",)
     assert source.read_text() == "voxels"
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lungzoo.config import ModelConfig
 from lungzoo.errors import UsageError
 from lungzoo.inference.ensemble import labels_of, mean_slices
 from lungzoo.inference.predictor import Passes, Predictor, Region, open_predictor
 from lungzoo.inference.volume import Volume
+from lungzoo.models.assemble import build_model
+from lungzoo.weights.file import write_weights
+from lungzoo.weights.manifest import WeightsManifest, write_manifest
 
 WEIGHTS = "lungzoo:unet_mobilenetv2_035-lidc-v1"
 
@@ -128,3 +133,45 @@ def test_shipped_weights_answer_as_the_network_does(
     scaled = np.clip((image.astype(np.float32) + 1350) / 1500, 0, 1)
     logits = shipped.model.predict_on_batch(scaled[..., None])[..., 0]
     assert run(shipped, make_volume(image)) == pytest.approx(1 / (1 + np.exp(-np.asarray(logits))), abs=1e-4)
+
+
+def written(folder: Path, **model: Any) -> Predictor:
+    """Write random weights of a small network with their manifest, and open them."""
+    sizes = {"encoder_options": {"width": 4}, "encoder_depth": 2, "decoder_channels": (8, 8), "decoder_convs": 1}
+    config = ModelConfig.model_validate({**sizes, **model})
+    sha256 = write_weights(build_model(config), folder / "a.npz")
+    size = (folder / "a.npz").stat().st_size
+    manifest = WeightsManifest(name="a", model=config, file="a.npz", sha256=sha256, size_bytes=size)
+    write_manifest(manifest, folder / "a.toml")
+    return open_predictor(folder)
+
+
+def chances(predictor: Predictor, inputs: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.asarray(predictor.model.predict_on_batch(inputs))[..., 0]))
+
+
+HU = np.random.default_rng(0).integers(-1000, 200, (5, 20, 24)).astype(np.int16)
+SCALED = np.clip((HU.astype(np.float32) + 1350) / 1500, 0, 1)
+
+
+def test_a_network_of_stacks_sees_each_slice_between_its_neighbours(
+    make_volume: Callable[..., Volume], tmp_path: Path
+) -> None:
+    predictor = written(tmp_path, name="cnn_scratch", in_slices=3)
+    assert not predictor.is_3d
+    stacks = SCALED[[[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 4]]].transpose(0, 2, 3, 1)
+    assert run(predictor, make_volume(HU)) == pytest.approx(chances(predictor, stacks), abs=1e-5)
+
+
+def test_a_network_of_volumes_is_slid_along_by_half_a_window(
+    make_volume: Callable[..., Volume], tmp_path: Path
+) -> None:
+    """Windows around slices 0, 2 and 4, whose ends repeat; of five slices the middle counts 3, the outer ones 1."""
+    predictor = written(tmp_path, name="unet3d", in_slices=5)
+    assert predictor.is_3d
+    windows = SCALED[[[0, 0, 0, 1, 2], [0, 1, 2, 3, 4], [2, 3, 4, 4, 4]]][..., None]
+    first, middle, last = chances(predictor, windows)
+    answer = run(predictor, make_volume(HU))
+    assert answer[0] == pytest.approx((3 * first[2] + middle[0]) / 4, abs=1e-5)
+    assert answer[1] == pytest.approx((2 * first[3] + 2 * middle[1]) / 4, abs=1e-5)
+    assert answer[2] == pytest.approx((first[4] + 3 * middle[2] + last[0]) / 5, abs=1e-5)

@@ -18,6 +18,7 @@ def test_values_of_a_range_with_a_step():
     assert values_of(Parameter(low=2, high=5)) == (2, 3, 4, 5)
     assert values_of(Parameter(low=4, high=64, step=2, scale="log")) == (4, 8, 16, 32, 64)
     assert values_of(Parameter(low=1e-3, high=1e-1, scale="log")) is None
+    assert values_of(Parameter(low=4, high=64, scale="log")) is None
 
 
 def test_combinations_by_hand():
@@ -88,6 +89,16 @@ def test_what_changes_the_scoring_is_not_searched(key):
 def test_conditions_that_cannot_hold(when, message):
     parameters = {**SPACE["parameters"], "model.decoder_dropout": {"low": 0.0, "high": 0.4, "when": when}}
     with pytest.raises(ConfigError, match=message):
+        _check_keys(make_space(**parameters))
+
+
+def test_a_condition_on_a_condition_with_a_typo():
+    parameters = {
+        "model.decoder_dropout": {"low": 0.0, "high": 0.4, "when": {"model.decoder_attention": ["scse"]}},
+        "model.decoder_attention": {"choices": ["none", "scse"], "when": {"train.los": ["dice"]}},
+        "train.loss": {"choices": ["dice", "bce"]},
+    }
+    with pytest.raises(ConfigError, match=r"unknown parameter 'train\.los'.*Did you mean 'train\.loss'"):
         _check_keys(make_space(**parameters))
 
 

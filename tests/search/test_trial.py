@@ -9,7 +9,7 @@ import pytest
 
 from lungzoo.data.splits.split import split_dataset
 from lungzoo.events import TrialEnded, TrialStarted
-from lungzoo.search.stopping import ring
+from lungzoo.search.stopping import TimeIsUp, ring, unring
 from lungzoo.search.trial import Asked, Trials
 from lungzoo.training.checkpoint import CheckpointFolder
 
@@ -175,8 +175,38 @@ def test_a_trial_behind_the_others_is_pruned(phantom, tracker, tmp_path, events)
     assert outcome.val_dice is not None
 
 
-def test_when_the_time_is_up_a_trial_ends_with_its_epoch(trials):
+def test_when_the_time_is_up_a_trial_ends_with_its_epoch_and_goes_on_with_more(trials, tracker, events):
     ring(trials.folder)
+    with pytest.raises(TimeIsUp):
+        trials.carry_out(Asked("0000", {}, until=3))
+    assert trials.outcomes.all() == []
+    (record,) = tracker.records.values()
+    assert (record.trial["state"], record.reason) == ("pruned", "the time of the search was over.")
+    unring(trials.folder)
     outcome = trials.carry_out(Asked("0000", {}, until=3))
-    assert (outcome.state, outcome.epochs) == ("pruned", 1)
-    assert outcome.reason == "the time of the search was over."
+    assert (outcome.state, outcome.epochs, outcome.reason) == ("finished", 3, "")
+    assert [event.epoch for event in events if type(event).__name__ == "EpochDone"] == [0, 1, 2]
+
+
+def test_a_trial_that_is_whole_when_the_time_is_up_is_finished(trials):
+    ring(trials.folder)
+    assert trials.carry_out(Asked("0000", {}, until=1)).state == "finished"
+
+
+def test_a_trial_does_not_go_on_from_one_that_broke(trials, tracker, events):
+    trials.give_up(Asked("0000", {}, until=1), "out of memory.")
+    outcome = trials.carry_out(Asked("0001", {}, until=3, continues="0000"))
+    assert (outcome.state, outcome.epochs) == ("failed", 0)
+    assert outcome.reason == "Trial 0000, which it would go on from, broke: out of memory."
+    assert len(outcome.runs) == 1
+
+
+def test_giving_up_leaves_the_seeds_that_are_over_alone(phantom, tracker, tmp_path, events):
+    one = Trials(make_plan(), phantom, tracker, tmp_path, "search", events.append)
+    one.carry_out(Asked("0000", {}, until=1))  # the first seed of the trial, before its process died
+    (tmp_path / "outcomes" / "0000.json").unlink()
+    trials = Trials(make_plan(repeats=2), phantom, tracker, tmp_path, "search", events.append)
+    outcome = trials.give_up(Asked("0000", {}, until=1), "the process was ended by SIGKILL.")
+    states = {record.seed: record.status for record in tracker.records.values()}
+    assert states == {0: "finished", 1: "failed"}
+    assert (outcome.state, outcome.val_dice) == ("failed", None)

@@ -142,9 +142,43 @@ def test_a_trial_that_breaks_is_a_row_and_the_search_goes_on(tmp_path):
     assert [outcome.state for outcome in trials.outcomes.all()].count("failed") == 2
 
 
-def test_a_search_of_which_everything_breaks_ends(tmp_path):
-    with pytest.raises(LungzooError, match="10 trials in a row broke"):
+def test_a_search_of_which_everything_breaks_ends_and_may_go_on(tmp_path):
+    with pytest.raises(LungzooError, match=r"10 trials in a row broke.*The last: out of memory Mend the cause"):
         go(make_plan(trials=30), tmp_path, fail=tuple(f"{number:04d}" for number in range(30)))
+    assert len(go(make_plan(trials=14), tmp_path).outcomes.all()) == 14
+
+
+@pytest.mark.parametrize("broken", [1, 3, 7])
+def test_hyperband_promotes_the_others_where_trials_break(tmp_path, broken):
+    """Of the nine trials of the first rung some break: the brackets keep their sizes all the same."""
+    base = {**make_plan().base, "train": {"epochs": 9}}
+    fail = tuple(f"{number:04d}" for number in range(broken))
+    trials = go(make_plan(tuner="hyperband", trials=None, base=base), tmp_path, fail=fail)
+    assert len(trials.asked) == sum(size for size, _ in hyperband_rungs(9, 3))
+    second = [asked.continues for asked in trials.asked if (asked.bracket, asked.round) == (2, 1)]
+    assert len(second) == 3
+    assert len(set(second) - set(fail)) == min(3, 9 - broken)
+
+
+def test_the_budget_of_hyperband_may_change_later(tmp_path):
+    base = {**make_plan().base, "train": {"epochs": 4}}
+    settings = {"tuner": "hyperband", "base": base, "factor": 2}
+    sweep = sum(size for size, _ in hyperband_rungs(4, 2))
+    assert len(go(make_plan(trials=3, **settings), tmp_path).asked) == 3
+    assert len(go(make_plan(trials=None, **settings), tmp_path).outcomes.all()) == sweep
+    assert len(go(make_plan(trials=sweep + 5, **settings), tmp_path).outcomes.all()) == sweep + 5
+
+
+def test_both_ends_of_a_range_with_steps_are_tried(tmp_path):
+    parameters = {
+        "model.decoder_dropout": {"low": 0.0, "high": 0.3, "step": 0.1},
+        "train.batch_size": {"low": 4, "high": 16, "scale": "log", "step": 2},
+    }
+    plan = make_plan(tuner="grid", trials=None, space={**SPACE, "parameters": parameters})
+    asked = go(plan, tmp_path).asked
+    assert len(asked) == 12
+    assert {round(each.values["model.decoder_dropout"], 6) for each in asked} == {0.0, 0.1, 0.2, 0.3}
+    assert {each.values["train.batch_size"] for each in asked} == {4, 8, 16}
 
 
 def test_a_store_that_is_down_is_no_failed_trial(tmp_path):

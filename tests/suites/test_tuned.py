@@ -81,7 +81,9 @@ def test_the_plan_says_what_the_search_cost_and_which_seeds_it_saw(found, phanto
     suite = make_suite("scratch", found)
     plan = plan_suite(suite, expand(suite), phantom)
     assert plan.tuned == (
-        TunedArm(f"cnn_scratch / scratch / {found}", "cnn_scratch / scratch", "better", 20, 60, 7200.0, (), False),
+        TunedArm(
+            f"cnn_scratch / scratch / {found}", "cnn_scratch / scratch", "better", 20, 60, 7200.0, (), "another dataset"
+        ),
     )
     assert SuitePlan.from_json(plan.to_json()) == plan
     seen = make_suite("scratch", found).model_copy(update={"seeds": (0, 1)})
@@ -131,6 +133,22 @@ def test_enhancement_without_a_comparison():
 
 
 def test_seeds_that_the_search_saw_are_told():
-    lines = words(0.05, arm=replace(ARM, seeds_seen=(0, 1), same_split=False))
+    lines = words(0.05, arm=replace(ARM, seeds_seen=(0, 1), judged_on="another split of this dataset"))
     assert lines[1] == "Seed(s) 0, 1 also served the search 'better': other ones would judge it better."
-    assert lines[0].endswith("on another split or dataset.")
+    assert lines[0].endswith("on another split of this dataset.")
+    assert lines[2].endswith("so it may have seen test patients, and 't' may look too good.")
+
+
+def test_a_label_that_only_looks_tuned(phantom):
+    suite = make_suite("scratch")
+    arms = suite.arms[0].model_copy(update={"label": "hand-tuned: v2"})
+    suite = suite.model_copy(update={"arms": (arms,)})
+    assert plan_suite(suite, expand(suite), phantom).tuned == ()
+
+
+def test_the_baseline_of_an_arm_whose_encoder_was_tuned(tmp_path, phantom):
+    path = tmp_path / "wide.toml"
+    path.write_text(toml_text({**TUNED, "name": "wide", "settings": {"model.encoder_options": {"width": 4}}}))
+    suite = make_suite("scratch", f"tuned:{path}")
+    (arm,) = plan_suite(suite, expand(suite), phantom).tuned
+    assert (arm.arm, arm.baseline) == (f"cnn_scratch width=4 / scratch / tuned:{path}", "cnn_scratch / scratch")

@@ -89,8 +89,13 @@ class Listing:
         return [file for files in self.series.values() for file in files if file.modality == modality]
 
 
-def list_files(tree: SourceTree) -> Listing:
-    """Read the header of every DICOM file of a source; of other files no more than their first bytes."""
+def list_files(tree: SourceTree, patients_needed: bool = True) -> Listing:
+    """Read the header of every DICOM file of a source; of other files no more than their first bytes.
+
+    Args:
+        tree: the source.
+        patients_needed: a file without PatientID is at fault.
+    """
     listing = Listing()
     for name in sorted(tree.names()):
         try:
@@ -103,7 +108,7 @@ def list_files(tree: SourceTree) -> Listing:
             continue
         try:
             with about(name):
-                info = _identify(name, data)
+                info = _identify(name, data, patients_needed)
         except DatasetError as error:
             listing.faults.append(str(error))
             continue
@@ -136,7 +141,7 @@ def volume_names(series: dict[str, list[FileInfo]]) -> dict[str, str]:
     return names
 
 
-def _identify(name: str, data: bytes) -> FileInfo | None:
+def _identify(name: str, data: bytes, patients_needed: bool) -> FileInfo | None:
     header = parse(data, with_pixels=False, keywords=_KEYWORDS)
     sop_class = text(header, "SOPClassUID")
     if not sop_class and _DIRECTORY.encode() in data[:1024]:
@@ -144,7 +149,7 @@ def _identify(name: str, data: bytes) -> FileInfo | None:
     patient = re.sub(r"[^\w.^+-]+", "_", text(header, "PatientID"))
     if not text(header, "SeriesInstanceUID"):
         raise DatasetError("has no SeriesInstanceUID")
-    if not patient.strip("._"):
+    if patients_needed and not patient.strip("._"):
         raise DatasetError("has no PatientID; without it patients cannot be kept apart. Give each patient one")
     frames = integer(header, "NumberOfFrames", 1, MAX_FRAMES, default=1)
     return FileInfo(

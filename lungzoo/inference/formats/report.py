@@ -11,6 +11,7 @@ from typing import Any
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.lesions import Lesion
 from lungzoo.inference.result import Result
+from lungzoo.inference.volume import Volume
 
 FORMAT_VERSION = 1
 _UNITS = {
@@ -32,7 +33,7 @@ def write(path: Path, result: Result) -> None:
 
 def report_of(result: Result) -> dict[str, Any]:
     """Return plain values; what is unknown is None."""
-    volume = result.volume
+    volume, images = result.volume, _image_uids(result.volume)
     return {
         "format_version": FORMAT_VERSION,
         "source": str(result.source),
@@ -48,11 +49,11 @@ def report_of(result: Result) -> dict[str, Any]:
             "flips": result.flips,
         },
         "notes": list(volume.notes),
-        "lesions": [_lesion(lesion, result) for lesion in result.lesions],
+        "lesions": [_lesion(lesion, result, images) for lesion in result.lesions],
     }
 
 
-def _lesion(lesion: Lesion, result: Result) -> dict[str, Any]:
+def _lesion(lesion: Lesion, result: Result, images: dict[int, str]) -> dict[str, Any]:
     classes = dict(zip(result.labels, lesion.labels, strict=True)) if lesion.labels else {}
     return {
         "number": lesion.number,
@@ -64,7 +65,7 @@ def _lesion(lesion: Lesion, result: Result) -> dict[str, Any]:
             "first": lesion.first_z,
             "last": lesion.last_z,
             "longest_diameter": lesion.longest_diameter_z,
-            "longest_diameter_image_uid": _image_uid(lesion, result),
+            "longest_diameter_image_uid": images.get(lesion.longest_diameter_z),
         },
         "voxels": lesion.voxels,
         "probability": round(lesion.probability, 4),
@@ -73,14 +74,12 @@ def _lesion(lesion: Lesion, result: Result) -> dict[str, Any]:
     }
 
 
-def _image_uid(lesion: Lesion, result: Result) -> str | None:
-    """Return the SOPInstanceUID of the slice with the longest diameter, where the slices are those of the source."""
-    volume = result.volume
+def _image_uids(volume: Volume) -> dict[int, str]:
+    """Return the SOPInstanceUID of each axial slice, where the slices of the source are axial."""
     if volume.dicom is None or volume.info is None or volume.info.source_geometry.code[2] not in "IS":
-        return None
-    upwards = volume.info.source_geometry.code[2] == "S"
-    place = lesion.longest_diameter_z if upwards else volume.shape_zyx[0] - 1 - lesion.longest_diameter_z
-    return next((uid for (uid, _), z in volume.dicom.slices.items() if z == place), None)
+        return {}
+    upwards, last = volume.info.source_geometry.code[2] == "S", volume.shape_zyx[0] - 1
+    return {z if upwards else last - z: uid for (uid, _), z in volume.dicom.slices.items()}
 
 
 def _known(value: float) -> float | None:

@@ -40,7 +40,7 @@ def find(path: Path, reading: Reading) -> list[Input]:
     """
     lone = path.is_file() and not path.name.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2"))
     tree: SourceTree = _OneFile(path) if lone else open_tree(path, LAYOUT)
-    listing = list_files(tree)
+    listing = list_files(tree, patients_needed=False)
     if listing.faults:
         more = f"\n  … and {len(listing.faults) - _SHOWN} more" if len(listing.faults) > _SHOWN else ""
         faults = "\n".join(f"  {fault}" for fault in listing.faults[:_SHOWN])
@@ -72,7 +72,8 @@ def _choose(path: Path, listing: Listing, wanted: str) -> list[FileInfo]:
 
 def _in_words(files: list[FileInfo]) -> str:
     slices = sum(file.frames for file in files)
-    return f"{slices} slice(s) of {files[0].patient} ({files[0].name})"
+    of = f" of {files[0].patient}" if files[0].patient else ""
+    return f"{slices} slice(s){of} ({files[0].name})"
 
 
 def _read(tree: SourceTree, files: list[FileInfo]) -> Volume:

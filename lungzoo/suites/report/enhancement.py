@@ -6,7 +6,7 @@ import numpy as np
 
 from lungzoo.metrics.contract import CaseMetric
 from lungzoo.statistics.paired import Comparison
-from lungzoo.tracking.record import TunedArm
+from lungzoo.tracking.record import OTHER_SPLIT, TunedArm
 
 _HOUR_S = 3600
 
@@ -28,6 +28,11 @@ def enhancement_in_words(
         if arm.seeds_seen:
             seeds = ", ".join(map(str, arm.seeds_seen))
             lines.append(f"Seed(s) {seeds} also served the search '{arm.search}': other ones would judge it better.")
+        if arm.judged_on == OTHER_SPLIT:
+            lines.append(
+                f"The search '{arm.search}' used another split of this dataset, so it may have seen test patients, and "
+                f"'{arm.arm}' may look too good."
+            )
     return lines
 
 
@@ -57,5 +62,4 @@ def _helped(arm: TunedArm, metric: CaseMetric, comparison: Comparison | None, co
 def _cost(arm: TunedArm) -> str:
     hours = arm.train_seconds / _HOUR_S
     time = f"{hours:.1f} h" if hours >= 1 else f"{arm.train_seconds / 60:.0f} min"
-    same = "the same split" if arm.same_split else "another split or dataset"
-    return f"It took {arm.trials} trials, {arm.epochs} epochs and {time} of training on {same}."
+    return f"It took {arm.trials} trials, {arm.epochs} epochs and {time} of training on {arm.judged_on}."

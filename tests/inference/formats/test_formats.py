@@ -128,6 +128,19 @@ def test_a_dicom_segmentation_refers_to_the_images_of_its_series(
     assert seg.SegmentSequence[0].SegmentLabel == "Lung lesion"
 
 
+def test_a_series_that_names_no_patient(
+    dicom_writer: ModuleType, make_predictor: Callable[..., Predictor], tmp_path: Path, nodules: np.ndarray
+) -> None:
+    highdicom = pytest.importorskip("highdicom")
+    slices = dicom_writer.ct_series(nodules, [2.0 * z for z in range(len(nodules))])
+    for image in slices:
+        del image.PatientID, image.PatientName
+    dicom_writer.save_series(slices, tmp_path / "scan")
+    (found,) = find_inputs([tmp_path / "scan"], Reading())
+    write_output(predicted(found, make_predictor(level=0.64)), tmp_path / "seg.dcm", force=False)
+    assert highdicom.seg.segread(tmp_path / "seg.dcm").PatientID == ""
+
+
 def test_our_own_reader_reads_the_segmentation(
     series: Path, make_predictor: Callable[..., Predictor], nodules: np.ndarray
 ) -> None:
@@ -219,3 +232,16 @@ def test_what_cannot_be_written(tmp_path: Path, scan: dict[str, bool], name: str
     with pytest.raises(UsageError, match=text):
         check_output(found, tmp_path / name, force=False)
     assert (tmp_path / "there.json").read_text() == "mine"
+
+
+def test_a_lesion_names_the_image_that_it_is_longest_in(
+    series: Path, make_predictor: Callable[..., Predictor], tmp_path: Path
+) -> None:
+    (found,) = find_inputs([series], Reading())
+    write_output(predicted(found, make_predictor(level=0.64)), tmp_path / "out.json", force=False)
+    heights = {image.SOPInstanceUID: image.ImagePositionPatient[2] for image in map(pydicom.dcmread, series.iterdir())}
+    for lesion, (centre, _) in zip(
+        json.loads((tmp_path / "out.json").read_text())["lesions"], NODULES[::-1], strict=True
+    ):
+        assert abs(heights[lesion["slices"]["longest_diameter_image_uid"]] - centre[0]) <= 2.0
+        assert heights[lesion["slices"]["longest_diameter_image_uid"]] == 2.0 * lesion["slices"]["longest_diameter"]

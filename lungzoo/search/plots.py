@@ -14,6 +14,8 @@ from lungzoo.search.results import SearchResults
 from lungzoo.search.trial import show_value
 
 _FEWEST = 8  # trials, below which importance is noise
+# Keeps words readable where lines pass behind them.
+_PAPER = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.0}
 
 
 def save_plots(results: SearchResults, folder: Path) -> list[Path]:
@@ -96,9 +98,11 @@ def _parallel(results: SearchResults, scored: list[Outcome]) -> Any:
     axes.set_xticks(range(len(names) + 1), [*names, "validation\nDice"], fontsize=8)
     for x, parameter in enumerate(parameters.values()):
         for place, text in _ticks(parameter):
-            axes.annotate(text, (x, place), (3, 0), textcoords="offset points", fontsize=7, va="center")
+            axes.annotate(text, (x, place), (3, 0), textcoords="offset points", fontsize=7, va="center", bbox=_PAPER)
     for place, text in ((0.0, f"{low:.3f}"), (1.0, f"{high:.3f}")):
-        axes.annotate(text, (len(names), place), (3, 0), textcoords="offset points", fontsize=7, va="center")
+        axes.annotate(
+            text, (len(names), place), (3, 0), textcoords="offset points", fontsize=7, va="center", bbox=_PAPER
+        )
     for x in range(len(names) + 1):
         axes.axvline(x, color="#9ca3af", lw=0.8, zorder=0)
     axes.set_ylim(-0.16, 1.06)

@@ -96,6 +96,7 @@ def run_search(
             digest=plan.digest,
             dataset=describe_dataset(dataset),
             params={"tuner": plan.tuner, "space": plan.space.name, "repeats": plan.repeats, "seed": plan.search_seed},
+            varied=tuple(plan.space.parameters),
         )
         search_id = tracker.open_search(page, fresh)
         order = {
@@ -204,6 +205,7 @@ def _close(tracker: MlflowTracker, search_id: str, status: str, page: SearchPage
             digest=page.digest,
             dataset=page.dataset,
             params=page.params,
+            varied=page.varied,
             describe=results.markdown,
             runs={outcome.number: outcome.runs[0] for outcome in results.outcomes if outcome.runs},
             best=results.best.number if results.best else "",

@@ -31,7 +31,7 @@ def check_search(uri: str, name: str) -> None:
 def describe_search(client: MlflowClient, experiment_id: str, search_id: str, page: SearchPage) -> None:
     """Put into the parent run of a search what its page has."""
     offered = client.get_experiment(experiment_id).tags
-    for key, value in search_views().items():
+    for key, value in search_views(page.varied).items():
         if key not in offered:
             client.set_experiment_tag(experiment_id, key, value)
     run = client.get_run(search_id)

@@ -17,6 +17,7 @@ class SearchPage:
         digest: identity of the search; a run with the same one is gone on with.
         dataset: see `RunRecord.dataset`.
         params: what was asked for.
+        varied: config keys of the settings that its trials vary.
         describe: from a link of each trial by its number to the description in Markdown; None at the start.
         runs: id of the first run of each trial by its number.
         best: number of the best trial, "" where none finished.
@@ -28,6 +29,7 @@ class SearchPage:
     digest: str
     dataset: dict[str, Any]
     params: dict[str, Any] = field(default_factory=dict)
+    varied: tuple[str, ...] = ()
     describe: Callable[[dict[str, str]], str] | None = None
     runs: dict[str, str] = field(default_factory=dict)
     best: str = ""

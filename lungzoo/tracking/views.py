@@ -49,9 +49,13 @@ def saved_views() -> dict[str, str]:
     )
 
 
-def search_views() -> dict[str, str]:
-    """Return the views of a hyperparameter search as tags of its experiment."""
-    shown = ("metrics.`val/best_dice`", "metrics.`val/best_epoch`", "tags.`trial`", "tags.`state`", "tags.`reason`")
+def search_views(varied: tuple[str, ...]) -> dict[str, str]:
+    """Return the views of a hyperparameter search as tags of its experiment; `varied` are its settings' config keys."""
+    keys = [
+        part for key in varied for part in (("transfer.recipe", "transfer.weights") if key == "transfer" else (key,))
+    ]
+    params = tuple(f"params.`{key}`" for key in keys)
+    shown = ("metrics.`val/best_dice`", *params, "tags.`state`", "tags.`reason`", "metrics.`val/best_epoch`")
     hyperband = ("tags.`bracket`", "tags.`round`", "tags.`until`", "metrics.`usage/train_seconds`")
     trial = "tags.lungzoo.kind = 'trial'"
     return dict(

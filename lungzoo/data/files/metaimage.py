@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from lungzoo.data.files.deflate import fits, inflate
 from lungzoo.data.files.volume import MAX_VOLUME_BYTES, FileVolume, checked_geometry
 from lungzoo.data.geometry import Geometry
 from lungzoo.errors import DatasetError
 
 _MAX_HEADER = 64 * 2**10
-_MAX_INFLATION = 1032  # deflate cannot do better
-_CHUNK = 2**20
 _LOCAL = re.compile(rb"^ElementDataFile[ \t]*=[ \t]*LOCAL[ \t]*\r?\n", re.I | re.M)
 _TYPES = {
     **{"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2"},
@@ -86,7 +85,7 @@ def read_metaimage(path: Path) -> FileVolume:
     try:
         with header.data.open("rb") as file:
             file.seek(header.offset)
-            filled = _inflate(file, view) if header.compressed else file.readinto(view)
+            filled = inflate(file, view) if header.compressed else file.readinto(view)
     except (OSError, zlib.error) as error:
         raise DatasetError(f"{header.data.name} cannot be read: {error}") from None
     if filled != len(view):
@@ -165,24 +164,8 @@ def _check_size(header: MetaHeader) -> None:
     if not header.data.is_file():
         raise DatasetError(f"the file of its voxels, {header.data.name}, is missing")
     there = header.data.stat().st_size - header.offset
-    fits = claimed <= there * _MAX_INFLATION if header.compressed else claimed == there
-    if not fits:
+    if not fits(claimed, there, header.compressed):
         raise DatasetError(f"its header claims {size} voxels, {claimed:,} bytes; {header.data.name} has {there:,}")
-
-
-def _inflate(file: Any, view: memoryview) -> int:
-    """Inflate into `view`; returns the bytes filled, one more than there is room for if there are more."""
-    engine, filled = zlib.decompressobj(), 0
-    while not engine.eof:
-        chunk = engine.unconsumed_tail or file.read(_CHUNK)
-        if not chunk:
-            return filled
-        part = engine.decompress(chunk, min(_CHUNK, len(view) - filled) + 1)
-        if len(part) > len(view) - filled:
-            raise zlib.error(f"it holds more than the {len(view):,} bytes that its header claims")
-        view[filled : filled + len(part)] = part
-        filled += len(part)
-    return filled
 
 
 def _is_true(keys: dict[str, str], key: str, default: str = "False") -> bool:

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from lungzoo.data.files.deflate import MAX_INFLATION
 from lungzoo.data.files.values import Scaling
 from lungzoo.data.files.volume import MAX_VOLUME_BYTES, FileVolume, checked_geometry, corner_distance_mm
 from lungzoo.data.geometry import Geometry
@@ -19,7 +20,6 @@ SUFFIXES = (".nii", ".nii.gz")
 _SIZES = {348: "Nifti1Header", 540: "Nifti2Header"}
 _MAGIC = {348: (b"n+1\0", 344), 540: (b"n+2\0\r\n\x1a\n", 4)}
 _GZIP_START = b"\x1f\x8b"
-_MAX_INFLATION = 1032  # deflate cannot do better
 _MAX_OFFSET = 16 * 2**20
 _CHUNK = 4 * 2**20
 _INT16 = np.iinfo(np.int16)
@@ -101,7 +101,7 @@ def _open(file: BinaryIO) -> tuple[NiftiHeader, BinaryIO]:
     except _BAD_GZIP as error:
         raise DatasetError(f"it does not inflate: {error}") from None
     header = parse_header(start)
-    room = file_bytes * _MAX_INFLATION if compressed else file_bytes
+    room = file_bytes * MAX_INFLATION if compressed else file_bytes
     if header.offset + header.claimed_bytes > room:
         raise DatasetError(
             f"its header claims {_size(header.shape_xyz)} voxels of {header.dtype}, {header.claimed_bytes:,} bytes, "

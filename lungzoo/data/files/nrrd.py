@@ -13,14 +13,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from lungzoo.data.files.deflate import GZIP, fits, inflate
 from lungzoo.data.files.volume import MAX_VOLUME_BYTES, FileVolume, checked_geometry
 from lungzoo.data.geometry import Geometry
 from lungzoo.errors import DatasetError
 
 SUFFIXES = (".nrrd",)
 _MAX_HEADER = 64 * 2**10
-_MAX_INFLATION = 1032  # deflate cannot do better
-_CHUNK = 2**20
 _TYPES = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
     **dict.fromkeys(("uchar", "unsigned char", "uint8", "uint8_t"), "u1"),
@@ -94,7 +93,7 @@ def read_nrrd(file: BinaryIO) -> FileVolume:
     view = flat.view(np.uint8).data
     file.seek(header.offset)
     try:
-        filled = _inflate(file, view) if header.compressed else file.readinto(view)  # type: ignore[attr-defined]
+        filled = inflate(file, view, GZIP) if header.compressed else file.readinto(view)  # type: ignore[attr-defined]
     except zlib.error as error:
         raise DatasetError(f"it does not inflate: {error}") from None
     if filled != len(view):
@@ -182,21 +181,5 @@ def _check_size(header: NrrdHeader, file: BinaryIO) -> None:
             f"its header claims {size} voxels, {claimed:,} bytes; at most {MAX_VOLUME_BYTES:,} are taken"
         )
     there = file.seek(0, io.SEEK_END) - header.offset
-    fits = claimed <= there * _MAX_INFLATION if header.compressed else claimed == there
-    if not fits:
+    if not fits(claimed, there, header.compressed):
         raise DatasetError(f"its header claims {size} voxels, {claimed:,} bytes; {there:,} follow it")
-
-
-def _inflate(file: BinaryIO, view: memoryview) -> int:
-    """Inflate into `view`; returns the bytes filled."""
-    engine, filled = zlib.decompressobj(16 + zlib.MAX_WBITS), 0
-    while not engine.eof:
-        chunk = engine.unconsumed_tail or file.read(_CHUNK)
-        if not chunk:
-            return filled
-        part = engine.decompress(chunk, min(_CHUNK, len(view) - filled) + 1)
-        if len(part) > len(view) - filled:
-            raise zlib.error(f"it holds more than the {len(view):,} bytes that its header claims")
-        view[filled : filled + len(part)] = part
-        filled += len(part)
-    return filled

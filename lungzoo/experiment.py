@@ -39,11 +39,10 @@ from lungzoo.tracking.tracker import Tracker
 from lungzoo.tracking.workspace import Workspace, exclusive
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
 from lungzoo.training.cost import training_cost, whole_cost
-from lungzoo.training.trial import Trial
+from lungzoo.training.trial import JUDGED, Trial
 from lungzoo.weights.manifest import write_manifest
 
 WEIGHTS_FILE = "weights.npz"
-_JUDGED = ("train", "val")  # the parts that a trial of a search reads
 
 
 def run_experiment(
@@ -78,7 +77,7 @@ def run_experiment(
         TrackingError: the run is over, but the store did not take it; its results wait in `runs` and are delivered
             by the next attempt.
     """
-    config = check_experiment(config, dataset, tracker, allow_leakage, parts=_JUDGED if trial else PARTS)
+    config = check_experiment(config, dataset, tracker, allow_leakage, parts=JUDGED if trial else PARTS)
     fingerprint = config.fingerprint(dataset.fingerprint)
     workspace = Workspace(runs, trial.fingerprint(fingerprint) if trial else fingerprint)
     with exclusive(workspace.path):
@@ -140,7 +139,7 @@ class _Run:
         self.workspace, self.suite_id, self.observe = workspace, suite_id, observe
         self.unpacked: RunRecord | None = None
         self.split = split_dataset(dataset, config.data)
-        self.dataset = dataset = without_parts(dataset, self.split, _JUDGED if trial else PARTS)
+        self.dataset = dataset = without_parts(dataset, self.split, JUDGED if trial else PARTS)
         self.rows = select_rows(dataset, self.split, config.data)
         fingerprint = config.fingerprint(dataset.fingerprint)
         if trial:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from typing import Any
 
+from lungzoo.config import changed
 from lungzoo.errors import UsageError
 
 
@@ -19,13 +21,19 @@ def read_setting(setting: str) -> tuple[str, Any]:
         return key, text
 
 
-def put_setting(values: dict[str, Any], setting: str) -> None:
-    """Put "augment.shift_px=24" into nested values."""
-    key, value = read_setting(setting)
-    *path, last = key.split(".")
-    inner = values
-    for part in path:
-        inner = inner.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise UsageError(f"--set {setting}: '{part}' has no keys of its own.")
-    inner[last] = value
+def experiment_settings(
+    model: str, transfer: str, train: dict[str, Any], settings: Iterable[str]
+) -> dict[str, Any]:  # fmt: skip
+    """Return the settings of an experiment as they were given on the command line, nested.
+
+    Args:
+        model: name of the model.
+        transfer: in short form.
+        train: keys of `train`.
+        settings: any further ones as KEY=VALUE; they win.
+
+    Raises:
+        UsageError: a setting without a key, or whose key leads through a plain value.
+    """
+    base = {"model": {"name": model}, "transfer": transfer, "train": train}
+    return changed(base, dict(read_setting(setting) for setting in settings))

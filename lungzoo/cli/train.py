@@ -7,8 +7,6 @@ from typing import Any
 
 import typer
 
-from lungzoo.cli.settings import put_setting
-
 
 def train(
     model: str = typer.Argument(help="Name of a model; see: lungzoo list models"),
@@ -29,17 +27,13 @@ def train(
 ) -> None:
     """Fine-tune or train one model, score it on held-out patients, and record it in MLflow."""
     from lungzoo.cli.progress import make_display
+    from lungzoo.cli.settings import experiment_settings
     from lungzoo.config import ExperimentConfig
     from lungzoo.data.store import PreparedDataset
     from lungzoo.schema import parse
 
-    values: dict[str, Any] = {
-        "model": {"name": model},
-        "transfer": transfer,
-        "train": {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "train_seed": seed},
-    }
-    for setting in settings:
-        put_setting(values, setting)
+    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "train_seed": seed}
+    values = experiment_settings(model, transfer, given, settings)
     config = parse(ExperimentConfig, values, "lungzoo train")
     dataset = PreparedDataset(data)
 

@@ -52,20 +52,16 @@ def run(
     dry_run: bool = typer.Option(False, "--dry-run", help="Check and show what would be searched, and stop."),
 ) -> None:
     """Search a space by validation Dice; the test split is left shut. A stopped search goes on where it was."""
+    from lungzoo.cli.settings import experiment_settings
     from lungzoo.data.store import PreparedDataset
     from lungzoo.schema import parse
     from lungzoo.search.plan import SearchPlan
     from lungzoo.search.space import load_space
 
-    found: SpaceConfig = load_space(space)
-    base: dict[str, Any] = {
-        "model": {"name": model},
-        "transfer": transfer,
-        "train": {"epochs": epochs, "batch_size": batch_size, "train_seed": seed},
-    }
-    _apply(base, settings)
+    found = load_space(space)
+    given = {"epochs": epochs, "batch_size": batch_size, "train_seed": seed}
+    base = experiment_settings(model, transfer, given, settings)
     dataset = PreparedDataset(data)
-    limited = any(each is not None for each in (trials, total_epochs, hours)) or tuner in ("grid", "hyperband")
     plan = parse(
         SearchPlan,
         {
@@ -73,7 +69,7 @@ def run(
             "space": found.model_dump(),
             "base": base,
             "tuner": tuner,
-            "trials": trials if limited else 20,
+            "trials": trials,
             "total_epochs": total_epochs,
             "hours": hours,
             "repeats": repeats,
@@ -153,13 +149,6 @@ def apply_(
     typer.echo(f'Name it as an arm of a suite with: transfers = ["tuned:{known}"]')
 
 
-def _apply(base: dict[str, Any], settings: list[str]) -> None:
-    from lungzoo.cli.settings import put_setting
-
-    for setting in settings:
-        put_setting(base, setting)
-
-
 def _print_space(space: SpaceConfig) -> None:
     import math
 
@@ -200,7 +189,7 @@ def _ahead(plan: SearchPlan) -> str:
     """Say what a search will do at most."""
     from lungzoo.search.plan import TUNERS, hyperband_rungs
 
-    limits = [f"at most {plan.trials} trials" if plan.trials else ""]
+    limits = [f"at most {plan.most_trials} trials" if plan.most_trials else ""]
     limits += [f"at most {plan.total_epochs} epochs" if plan.total_epochs else ""]
     limits += [f"at most {plan.hours:g} hours" if plan.hours else ""]
     if plan.tuner == "hyperband":

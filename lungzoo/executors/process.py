@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from lungzoo.events import Event, Observer, from_json, to_json
+from lungzoo.errors import LungzooError
+from lungzoo.events import Event, Note, Observer, from_json, to_json
 
 _GRACE_S = 30
 
@@ -78,23 +79,29 @@ class ChildProcess:
             process.wait()
 
 
-def serve(work: Callable[[dict[str, Any], Observer], int]) -> int:
+def serve(work: Callable[[dict[str, Any], Observer], None]) -> int:
     """Do the work of a child process.
 
     Args:
-        work: receives the order and an observer; returns the exit code.
+        work: receives the order and an observer.
 
     Returns:
-        That exit code; 130 where it was interrupted.
+        The exit code: 0 where it is done, 1 where it raised a LungzooError, which is told as a note and in the log,
+        and 130 where it was interrupted.
     """
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever libraries print belongs to the log, not among the events
     order = json.loads(sys.stdin.readline())
     end_with_parent()
     try:
-        return work(order, lambda event: _send(events, event))
+        work(order, lambda event: _send(events, event))
     except KeyboardInterrupt:
         return 130
+    except LungzooError as error:
+        _send(events, Note(str(error)))
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
 
 
 def end_with_parent() -> None:

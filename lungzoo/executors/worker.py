@@ -6,35 +6,28 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lungzoo.events import Note, Observer
+from lungzoo.events import Observer
 from lungzoo.executors import Job
 from lungzoo.executors.process import serve
 
 
-def carry_out(order: dict[str, Any], observe: Observer) -> int:
-    """Carry out the job; returns the exit code: 0 when the run was recorded, 1 when the reason is in the log."""
+def carry_out(order: dict[str, Any], observe: Observer) -> None:
+    """Carry out the job; raises LungzooError where the run could not be recorded."""
     from lungzoo.config import ExperimentConfig
     from lungzoo.data.store import PreparedDataset
-    from lungzoo.errors import LungzooError
     from lungzoo.experiment import run_experiment
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
     job = Job(**order)
-    try:
-        run_experiment(
-            ExperimentConfig.model_validate(job.config),
-            PreparedDataset(job.dataset, verify=False),
-            tracker=MlflowTracker(job.experiment, job.uri),
-            runs=Path(job.runs),
-            suite_id=job.suite_id,
-            observe=observe,
-            allow_leakage=job.allow_leakage,
-        )
-    except LungzooError as error:
-        observe(Note(str(error)))
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+    run_experiment(
+        ExperimentConfig.model_validate(job.config),
+        PreparedDataset(job.dataset, verify=False),
+        tracker=MlflowTracker(job.experiment, job.uri),
+        runs=Path(job.runs),
+        suite_id=job.suite_id,
+        observe=observe,
+        allow_leakage=job.allow_leakage,
+    )
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ TUNERS = {
     "hyperband": "Hyperband; Li et al. 2018, arXiv:1603.06560",
 }
 _BUDGET = ("trials", "total_epochs", "hours")
+_USUAL_TRIALS = 20
 _FILE = "search.json"
 
 
@@ -38,7 +39,7 @@ class SearchPlan(Frozen):
     tuner: Literal["random", "grid", "bayesian", "hyperband"]
     """The algorithm, Keras Tuner's."""
     trials: int | None = Field(None, ge=1)
-    """No trial is started after this many."""
+    """No trial is started after this many; random and Bayesian search have 20 where no budget is given."""
     total_epochs: int | None = Field(None, ge=1)
     """No trial is started once all have trained this many epochs together."""
     hours: float | None = Field(None, gt=0)
@@ -69,6 +70,12 @@ class SearchPlan(Frozen):
     def sweeps(self) -> float:
         """How often Hyperband starts over: once, or as often as an explicit budget lets it."""
         return math.inf if any(getattr(self, key) for key in _BUDGET) else 1
+
+    @property
+    def most_trials(self) -> int | None:
+        """After how many no trial is started; None for no limit."""
+        endless = self.tuner in ("random", "bayesian") and not any(getattr(self, key) for key in _BUDGET)
+        return _USUAL_TRIALS if endless else self.trials
 
     @property
     def may_go_on(self) -> bool:

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from lungzoo.search.trial import Asked, Trials, ended_trial
 from lungzoo.tracking.describe import describe_dataset
 from lungzoo.tracking.search import SearchPage
 from lungzoo.tracking.workspace import exclusive
+from lungzoo.training.trial import JUDGED
 from lungzoo.weights.toml import toml_text
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def check_search_plan(plan: SearchPlan, dataset: PreparedDataset, tracker: Mlflo
     """
     plan.check()
     check_space(plan.space, plan.base)
-    check_experiment(plan.experiment, dataset, tracker, parts=("train", "val"))
+    check_experiment(plan.experiment, dataset, tracker, parts=JUDGED)
 
 
 def run_search(
@@ -108,7 +110,7 @@ def run_search(
         }
         _prepare(plan, folder, order)
         outcomes = Outcomes(folder)
-        observe(SearchStarted(page.title, len(outcomes.all()), plan.trials))
+        observe(SearchStarted(page.title, len(outcomes.all()), plan.most_trials))
         crew = Crew(
             order, folder, workers, observe, _giving_up(plan, dataset, tracker, order, observe), clock.tick, address
         )
@@ -200,12 +202,8 @@ def _close(tracker: MlflowTracker, search_id: str, status: str, page: SearchPage
         if tuned := results.tuned():
             (folder / BEST_FILE).write_text(toml_text(tuned.model_dump(mode="json")), encoding="utf-8")
         save_plots(results, folder)
-        filled = SearchPage(
-            title=page.title,
-            digest=page.digest,
-            dataset=page.dataset,
-            params=page.params,
-            varied=page.varied,
+        filled = replace(
+            page,
             describe=results.markdown,
             runs={outcome.number: outcome.runs[0] for outcome in results.outcomes if outcome.runs},
             best=results.best.number if results.best else "",

@@ -21,7 +21,7 @@ from lungzoo.tracking.record import RunRecord
 from lungzoo.tracking.tracker import Tracker
 from lungzoo.tracking.workspace import Workspace
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
-from lungzoo.training.trial import Trial
+from lungzoo.training.trial import JUDGED, Trial
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class Trials:
     def _pinned(self, config: ExperimentConfig) -> ExperimentConfig:
         """Return a config as its run has it, or as it is where it cannot run."""
         try:
-            return check_experiment(config, self.dataset, self.tracker, parts=("train", "val"))
+            return check_experiment(config, self.dataset, self.tracker, parts=JUDGED)
         except UsageError:
             return config
 

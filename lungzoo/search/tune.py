@@ -169,8 +169,8 @@ class _Kept:
         return dict(super().populate_space(trial_id))  # type: ignore[misc]
 
     def _is_spent(self) -> bool:
-        plan = self.plan
-        if time_is_up(self.folder) or (plan.trials is not None and len(self.trials) >= plan.trials):
+        plan, most = self.plan, self.plan.most_trials
+        if time_is_up(self.folder) or (most is not None and len(self.trials) >= most):
             return True
         return plan.total_epochs is not None and sum(o.epochs for o in self.outcomes.all()) >= plan.total_epochs
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lungzoo.atomic import write_atomic
 from lungzoo.errors import storage_error
 
 Values = list[np.ndarray]
@@ -65,7 +66,7 @@ class CheckpointFolder:
             name = f"checkpoint-{progress.epoch:05d}.npz"
             digest = _write_arrays(self._path / name, {"variables": variables, "best": best})
             pointer = {"file": name, "sha256": digest, "progress": asdict(progress)}
-            _write_synced(self._path / "latest.json", json.dumps(pointer).encode())
+            write_atomic(self._path / "latest.json", json.dumps(pointer))
             for old in self._path.glob("checkpoint-*.npz"):
                 if old.name != name:
                     old.unlink()
@@ -136,15 +137,6 @@ def _write_arrays(path: Path, groups: dict[str, Values]) -> str:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     os.replace(temporary, path)
     return digest
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def _unpack(arrays: Any, group: str) -> Values:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from lungzoo.training.checkpoint import Progress
 
+JUDGED = ("train", "val")
+"""The parts of a split that a trial reads."""
+
 
 def go_on(progress: Progress) -> str:
     """Never give up."""

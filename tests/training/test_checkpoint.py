@@ -57,7 +57,7 @@ def test_a_kill_while_writing_leaves_the_previous_one(folder, tmp_path, monkeypa
     def killed(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint, "_write_synced", killed)
+    monkeypatch.setattr(checkpoint, "write_atomic", killed)
     with pytest.raises(KeyboardInterrupt):
         folder.save(Progress(2), VALUES, BEST)
     assert folder.load()[0].epoch == 1

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lungzoo.atomic import write_atomic
 from lungzoo.errors import UnknownNameError, UsageError, storage_error
 from lungzoo.suites.report.formats.csv_file import to_csv
 from lungzoo.suites.report.formats.html.page import to_html
@@ -73,7 +72,6 @@ def write_file(text: str, path: Path) -> None:
         UsageError: the folder is missing, or the path is one.
         StorageError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         if path.is_dir():
             raise UsageError(f"{path} is a folder. Give the name of a file in it.")
@@ -82,9 +80,6 @@ def write_file(text: str, path: Path) -> None:
         if path.exists() and not path.is_file():  # a device or a pipe, which must stay one
             path.write_text(text, encoding="utf-8", newline="\n")
             return
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
+        write_atomic(path, text)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise storage_error("write", error) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -43,26 +44,26 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     return PreparedDataset(dest)
 
 
+# An experiment of a few seconds on `phantom`, as a person would write it.
+TINY: dict[str, Any] = {
+    "data": {"val_fraction": 0.2, "test_fraction": 0.3},
+    "augment": {"shift_px": 4},
+    "model": {
+        "name": "cnn_scratch",
+        "encoder_options": {"width": 4},
+        "encoder_depth": 3,
+        "decoder_channels": [8, 8, 8],
+        "decoder_convs": 1,
+    },
+    "train": {"epochs": 3, "batch_size": 6, "learning_rate": 5e-3},
+    "score": {"bootstrap_draws": 200},
+}
+
+
 @pytest.fixture
 def tiny() -> ExperimentConfig:
     """An experiment of a few seconds on `phantom`."""
-    return parse(
-        ExperimentConfig,
-        {
-            "data": {"val_fraction": 0.2, "test_fraction": 0.3},
-            "augment": {"shift_px": 4},
-            "model": {
-                "name": "cnn_scratch",
-                "encoder_options": {"width": 4},
-                "encoder_depth": 3,
-                "decoder_channels": [8, 8, 8],
-                "decoder_convs": 1,
-            },
-            "train": {"epochs": 3, "batch_size": 6, "learning_rate": 5e-3},
-            "score": {"bootstrap_draws": 200},
-        },
-        "test",
-    )
+    return parse(ExperimentConfig, TINY, "test")
 
 
 class ListTracker:

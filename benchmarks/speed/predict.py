@@ -160,12 +160,15 @@ def in_a_process(way: str, arguments: argparse.Namespace) -> dict[str, object]:
 
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scan", type=Path, default=Path("../shared/data/nsclc_lung1_001_dicom.zip"))
+    parser.add_argument("--scan", type=Path, help="a scan of whole chest slices, such as a zip of a DICOM series")
     parser.add_argument("--weights", default=WEIGHTS)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--memory", type=int, default=0, help="slices of a made-up volume to predict instead")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.scan is None and not arguments.memory:
+        parser.error("give a scan with --scan, or --memory SLICES")
+    return arguments
 
 
 if __name__ == "__main__":

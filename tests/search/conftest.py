@@ -10,6 +10,8 @@ from lungzoo.config import SpaceConfig
 from lungzoo.schema import parse
 from lungzoo.search.plan import SearchPlan
 
+from ..conftest import TINY
+
 SPACE: dict[str, Any] = {
     "name": "small",
     "title": "A small space",
@@ -25,20 +27,7 @@ SPACE: dict[str, Any] = {
         },
     },
 }
-# The settings of the fixture `tiny`, as a person gives them.
-BASE: dict[str, Any] = {
-    "data": {"val_fraction": 0.2, "test_fraction": 0.3},
-    "augment": {"shift_px": 4},
-    "model": {
-        "name": "cnn_scratch",
-        "encoder_options": {"width": 4},
-        "encoder_depth": 3,
-        "decoder_channels": [8, 8, 8],
-        "decoder_convs": 1,
-    },
-    "transfer": "scratch",
-    "train": {"epochs": 3, "batch_size": 6, "learning_rate": 5e-3},
-}
+BASE: dict[str, Any] = {**TINY, "transfer": "scratch"}
 
 
 def make_space(**parameters: Any) -> SpaceConfig:

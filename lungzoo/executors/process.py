@@ -16,6 +16,8 @@ from lungzoo.errors import LungzooError
 from lungzoo.events import Event, Note, Observer, from_json, to_json
 
 _GRACE_S = 30
+SAID_WHY = 1
+"""Exit code of a process that ended with a LungzooError: another attempt would end alike."""
 
 
 class ChildProcess:
@@ -31,6 +33,8 @@ class ChildProcess:
     def __init__(self, module: str, order: str, log: Path, environment: Mapping[str, str] | None = None) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self._order, self._log = order, log
+        self.code: int | None = None
+        """Exit code, once `relay` has returned."""
         with log.open("ab") as log_file:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module],
@@ -47,11 +51,11 @@ class ChildProcess:
         with self._process as process:
             try:
                 self._relay(process, observe)
-                code = process.wait()
+                self.code = process.wait()
             except BaseException:
                 self.stop()
                 raise
-        return "" if code == 0 else f"{describe_exit(code)} {log_tail(self._log)}".strip()
+        return "" if self.code == 0 else f"{describe_exit(self.code)} {log_tail(self._log)}".strip()
 
     def _relay(self, process: subprocess.Popen[str], observe: Observer) -> None:
         assert process.stdin is not None
@@ -100,7 +104,7 @@ def serve(work: Callable[[dict[str, Any], Observer], None]) -> int:
     except LungzooError as error:
         _send(events, Note(str(error)))
         sys.stderr.write(f"{error}\n")
-        return 1
+        return SAID_WHY
     return 0
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lungzoo.errors import LungzooError, UsageError
 from lungzoo.events import Event, Note, Observer, TrialEnded, TrialStarted
-from lungzoo.executors.process import ChildProcess
+from lungzoo.executors.process import SAID_WHY, ChildProcess
 from lungzoo.search.worker import CHIEF
 
 _MODULE = "lungzoo.search.worker"
@@ -96,7 +96,7 @@ class Crew:
         try:
             while not self._over:
                 current: list[str] = []
-                reason = self._run(name, address, current)
+                reason, code = self._run(name, address, current)
                 if self._over:
                     return
                 if not reason:
@@ -105,13 +105,13 @@ class Crew:
                         self._over = True
                         self._stop_all()
                     return
-                self._after_death(name, reason, current[0] if current else "")
+                self._after_death(name, reason, code, current[0] if current else "")
         except BaseException as error:
             self._failure = self._failure or error
             self._over = True
             self._stop_all()
 
-    def _run(self, name: str, address: str, current: list[str]) -> str:
+    def _run(self, name: str, address: str, current: list[str]) -> tuple[str, int | None]:
         def listen(event: Event) -> None:
             if isinstance(event, TrialStarted):
                 current[:] = [event.number]
@@ -127,14 +127,14 @@ class Crew:
         if self._over:
             child.stop()
         try:
-            return child.relay(listen)
+            return child.relay(listen), child.code
         finally:
             with self._lock:
                 self._children.pop(name, None)
 
-    def _after_death(self, name: str, reason: str, number: str) -> None:
+    def _after_death(self, name: str, reason: str, code: int | None, number: str) -> None:
         """Decide what follows the death of a process: its trial is tried again, then given up."""
-        if not number and (name == CHIEF or "ended with code 1." in reason):
+        if not number and (name == CHIEF or code == SAID_WHY):
             raise LungzooError(f"The search cannot go on: {reason} See {self._log(name)}. The same command goes on.")
         key = number or name
         self._deaths[key] += 1

@@ -13,8 +13,11 @@ from lungzoo.events import (
     Note,
     RunEnded,
     RunStarted,
+    SearchStarted,
     StepDone,
     SuiteStarted,
+    TrialEnded,
+    TrialStarted,
     from_json,
     ignore,
     to_json,
@@ -26,6 +29,9 @@ EVENTS: list[Event] = [
     StepDone(epoch=1, step=5, loss=0.25),
     EpochDone(epoch=1, loss=0.5, val_dice=0.75, best=True, seconds=1.5),
     RunEnded("unet_cnn / scratch", 0, status="skipped", reason="weights unavailable", score=None, seconds=0.0),
+    SearchStarted("Fine-tuning", over=3, most=None),
+    TrialStarted("0004", "tuner0", values="lr=0.001, recipe=finetune", until=6),
+    TrialEnded("0004", "tuner0", state="failed", val_dice=None, epochs=2, seconds=3.5, reason="out of memory"),
     Note("two\nlines, a “quote” and a tab\t"),
 ]
 

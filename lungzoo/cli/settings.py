@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Iterable
 from typing import Any
 
-from lungzoo.config import changed
 from lungzoo.errors import UsageError
 
 
@@ -35,5 +34,7 @@ def experiment_settings(
     Raises:
         UsageError: a setting without a key, or whose key leads through a plain value.
     """
+    from lungzoo.config import changed
+
     base = {"model": {"name": model}, "transfer": transfer, "train": train}
     return changed(base, dict(read_setting(setting) for setting in settings))

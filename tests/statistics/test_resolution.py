@@ -57,7 +57,7 @@ def test_patients_that_do_not_differ_say_nothing():
 
 
 def test_wrong_input():
-    with pytest.raises(TooFew, match=re.escape("Received: 1 patient(s) with a value.")):
+    with pytest.raises(TooFew, match=re.escape("Received: 1 with a value.")):
         resolution_of_one(np.ones(4), np.zeros(4))
     with pytest.raises(UsageError, match="Power and alpha are shares"):
         resolution_of_one(np.ones(4), np.arange(4), power=80)

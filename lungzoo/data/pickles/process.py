@@ -6,12 +6,12 @@ decoded, then JSON, then the JSON's length as eight bytes. Neither has a name on
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
 from typing import Any
 
+from lungzoo.data.confined import allow_cpu, confine
 from lungzoo.data.pickles.allowed import Refused
 from lungzoo.data.pickles.frame import TableBuilder
 from lungzoo.data.pickles.machine import Machine
@@ -28,30 +28,13 @@ def main() -> None:
     """Answer on standard output what the pickle on standard input holds."""
     with os.fdopen(0, "rb", closefd=False) as source, os.fdopen(1, "w+b", closefd=False) as answer:
         stream = Stream(source)
-        limit(stream.size_bytes + 2 * MAX_FACTS_BYTES)
+        confine(MAX_MEMORY_BYTES, stream.size_bytes + 2 * MAX_FACTS_BYTES)
+        allow_cpu(MAX_CPU_S)
         sys.addaudithook(_forbid)
         text = _answer(stream, answer)
         answer.seek(0, os.SEEK_END)
         answer.write(text)
         answer.write(len(text).to_bytes(8, "little"))
-
-
-def limit(file_bytes: int) -> None:
-    """Bound what this process can take; a system without some limit goes without it."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    limits = {
-        resource.RLIMIT_AS: MAX_MEMORY_BYTES,
-        resource.RLIMIT_CPU: MAX_CPU_S,
-        resource.RLIMIT_FSIZE: file_bytes,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NPROC: 0,
-    }
-    for what, most in limits.items():
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(what, (most, most))
 
 
 def _forbid(event: str, _: tuple[Any, ...]) -> None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import weakref
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from lungzoo.data.confined import command, environment, signal_name
 from lungzoo.data.pickles.process import MAX_CPU_S, MAX_FACTS_BYTES
 from lungzoo.errors import DatasetError
 
@@ -108,14 +106,14 @@ def _cell(kind: str, value: Any, arrays: list[StoredArray]) -> str | StoredArray
 def _ask(file: BinaryIO, answer: BinaryIO, name: str) -> dict[str, Any]:
     """Let another process read the pickle and return its answer."""
     file.seek(0)
-    root = str(Path(__file__).resolve().parents[3])
-    # -P: a module in the folder that one happens to be in must not be found.
-    command = [sys.executable, "-P", "-m", "lungzoo.data.pickles.process"]
-    paths = [str(path) for path in sys.path if path]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, root])}
     try:
         done = subprocess.run(
-            command, stdin=file, stdout=answer, stderr=subprocess.PIPE, env=environment, timeout=2 * MAX_CPU_S
+            command("lungzoo.data.pickles.process"),
+            stdin=file,
+            stdout=answer,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            timeout=2 * MAX_CPU_S,
         )
     except subprocess.TimeoutExpired:
         raise PickleRefused(f"{name} takes more than {2 * MAX_CPU_S} s to read. Nothing of it was run.") from None
@@ -129,7 +127,7 @@ def _ask(file: BinaryIO, answer: BinaryIO, name: str) -> dict[str, Any]:
 
 def _why(done: subprocess.CompletedProcess[bytes]) -> str:
     if done.returncode < 0:
-        return f"reading it took more than was allowed ({signal.Signals(-done.returncode).name})"
+        return f"reading it took more than was allowed ({signal_name(done.returncode)})"
     lines = done.stderr.decode(errors="replace").strip().splitlines()
     return lines[-1][:300] if lines else f"it ended with code {done.returncode}"
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from lungzoo.data.case import Case, Slice
 from lungzoo.data.files.drawn import Drawn
-from lungzoo.data.files.hdf5 import blocks, find_dataset, open_hdf5, texts
 from lungzoo.data.files.pictures import MAX_SIDE_PX
 from lungzoo.data.files.values import AS_STORED, to_hu, to_mask
+from lungzoo.data.hdf5 import Hdf5File, StoredDataset
 from lungzoo.data.readers import READERS, Reader
 from lungzoo.errors import ConfigError, DatasetError, ImportRefused
 from lungzoo.schema import Option
-
-if TYPE_CHECKING:
-    import h5py
 
 _UNITS = ("auto", "hu", "uint8")
 _UNIT_RANGE = "images of 0..1 were stored as whole numbers of 0..255: round(255 × value)"
@@ -61,11 +58,11 @@ class Hdf5Reader(Reader):
             raise ConfigError(f"units must be one of {', '.join(_UNITS)}. Received: '{self.settings['units']}'")
         # Of the class they are what is said of all sources; a file's own are settings.
         self.licence, self.citation = str(self.settings["licence"]), str(self.settings["citation"])
-        with open_hdf5(self.source) as file:
-            try:
+        try:
+            with Hdf5File(self.source) as file:
                 self._look(file)
-            except DatasetError as error:
-                raise DatasetError(f"{self.source}: {error}") from None
+        except DatasetError as error:
+            raise DatasetError(f"{self.source}: {error}") from None
 
     def __len__(self) -> int:
         return self._count
@@ -73,18 +70,17 @@ class Hdf5Reader(Reader):
     def __iter__(self) -> Iterator[Slice]:
         faults: list[str] = []
         self._drawn = Drawn(int(self.settings["mask_value"]))
-        with open_hdf5(self.source) as file:
-            try:
-                images, masks = (self._dataset(file, key) for key in ("images", "masks"))
-                for start, pixels, drawn in blocks(images, masks):
+        try:
+            with Hdf5File(self.source) as file:
+                for start, pixels, drawn in file.blocks(*(str(self.settings[key]) for key in ("images", "masks"))):
                     for row in range(len(pixels)):
                         self.done += 1
                         try:
                             yield self._slice(start + row, pixels[row], drawn[row])
                         except DatasetError as error:
                             faults.append(f"{self.source.name}, row {start + row}: {error}")
-            except DatasetError as error:
-                faults.append(f"{self.source.name}: {error}")
+        except DatasetError as error:
+            faults.append(f"{self.source.name}: {error}")
         self.notes += self._drawn.notes(str(self.source))
         if faults:
             raise ImportRefused(str(self.source), faults)
@@ -99,7 +95,7 @@ class Hdf5Reader(Reader):
             "units": self.units,
         }
 
-    def _look(self, file: h5py.File) -> None:
+    def _look(self, file: Hdf5File) -> None:
         images, masks = (self._dataset(file, key) for key in ("images", "masks"))
         if images.shape != masks.shape:
             raise DatasetError(f"images are {images.shape}, masks {masks.shape}; expected alike")
@@ -114,7 +110,7 @@ class Hdf5Reader(Reader):
             )
         self.patients_known = self.settings["patients"] != "row"
         self._check_columns()
-        self.units = self._find_units(images)
+        self.units = self._find_units(file, images)
         self.window = "none: HU" if self.units == "hu" else "as the images of the file have it; no HU"
 
     def _check_columns(self) -> None:
@@ -139,12 +135,12 @@ class Hdf5Reader(Reader):
                 )
             self._z.append(z)
 
-    def _find_units(self, images: h5py.Dataset) -> Literal["hu", "uint8"]:
+    def _find_units(self, file: Hdf5File, images: StoredDataset) -> Literal["hu", "uint8"]:
         """Decide by the type, and for real numbers by the first block; rows that do not fit it are faults later."""
         wanted, kind = self.settings["units"], images.dtype
         if kind == np.uint8 and wanted != "hu":
             return "uint8"
-        _, first = next(blocks(images))
+        _, first = next(file.blocks(images.name))
         in_unit_range = kind.kind == "f" and bool(((first >= 0) & (first <= 1)).all())
         if wanted == "uint8" and kind.kind != "f":
             raise DatasetError(f"images are {kind}; units=uint8 takes uint8, or real numbers of 0..1")
@@ -184,21 +180,21 @@ class Hdf5Reader(Reader):
     def _column(self, key: str) -> list[str]:
         return self._columns[key]
 
-    def _dataset(self, file: h5py.File, key: str) -> h5py.Dataset:
+    def _dataset(self, file: Hdf5File, key: str) -> StoredDataset:
         try:
-            found = find_dataset(file, str(self.settings[key]))
+            found = file.dataset(str(self.settings[key]))
         except DatasetError as error:
             raise DatasetError(f"{error}. The setting {key} says which to take, --set {key}=PATH") from None
         if key in ("images", "masks") and found.dtype.kind not in "buif":
             raise DatasetError(f"{key} are {found.dtype}; expected numbers")
         return found
 
-    def _texts(self, file: h5py.File, key: str) -> list[str]:
+    def _texts(self, file: Hdf5File, key: str) -> list[str]:
         if not self.settings[key]:
             return []
         if key == "patients" and self.settings[key] == "row":
             return [f"row-{row:06d}" for row in range(self._count)]
-        found = texts(self._dataset(file, key))
+        found = file.texts(self._dataset(file, key).name)
         if len(found) != self._count:
             raise DatasetError(f"'{self.settings[key]}' has {len(found)} rows, the images {self._count}")
         return found

@@ -95,13 +95,12 @@ def test_files_that_are_refused(written, options, datasets, reason):
         Hdf5Reader(path, {**ROW, **options})
 
 
-def test_faulty_rows_are_named(written, tmp_path, monkeypatch):
-    monkeypatch.setattr("lungzoo.data.files.hdf5._BLOCK_BYTES", 32)
+def test_faulty_rows_are_named(written, tmp_path):
     images, masks = np.zeros((4, 2, 2)), np.zeros((4, 2, 2))
     images[1], images[2], masks[3] = np.nan, 1.5, 7
     path = written(images=images, masks=masks)
     with pytest.raises(ImportRefused) as refused:
-        import_dataset(Hdf5Reader(path, ROW), "hdf5", tmp_path / "d")
+        import_dataset(Hdf5Reader(path, {**ROW, "units": "uint8"}), "hdf5", tmp_path / "d")
     assert [fault.partition(":")[0] for fault in refused.value.faults] == ["a.h5, row 1", "a.h5, row 2", "a.h5, row 3"]
     assert "run from nan to nan; expected 0..1 as in the first rows" in refused.value.faults[0]
     assert "run from 1.5 to 1.5" in refused.value.faults[1]
@@ -153,5 +152,5 @@ def test_a_mask_value_that_occurs_nowhere(written):
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(DatasetError, match=r"is a folder\. Give one HDF5 file; images in a folder are read by the"):
+    with pytest.raises(DatasetError, match=r"a folder\. Give one HDF5 file; images in a folder are read by the"):
         Hdf5Reader(tmp_path, ROW)

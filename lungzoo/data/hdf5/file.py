@@ -29,17 +29,16 @@ _BROKEN = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeErro
 
 
 def open_hdf5(path: Path) -> h5py.File:
-    """Open a file for reading; raises DatasetError where it is none."""
+    """Open a file for reading; raises DatasetError where it is none.
+
+    The HDF5 library can hang or crash on a damaged file: only `process.py` calls this.
+    """
     import h5py
 
-    if path.is_dir():
-        raise DatasetError(f"{path} is a folder. Give one HDF5 file; images in a folder are read by the reader folder.")
-    if not path.is_file():
-        raise DatasetError(f"No file at {path}. Give one HDF5 file.")
     try:
         return h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
     except _BROKEN as error:
-        raise DatasetError(f"{path} is not a sound HDF5 file: {_short(error)}") from None
+        raise DatasetError(f"not a sound HDF5 file: {_short(error)}") from None
 
 
 def find_dataset(file: h5py.File, name: str) -> h5py.Dataset:

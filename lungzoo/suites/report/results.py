@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IDENTITY = ("case", "patient", "volume", "label", "group", "reference_px", "reference_mm2")
+# Columns of numbers that only some runs have: agreement with readers, labels.
+_EXTRA = ("agreement_", "label_")
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ class SuiteResults:
     arms: tuple[ArmResults, ...]
     cases: pd.DataFrame
     metrics: tuple[str, ...]
+    _kept: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def with_results(self) -> tuple[ArmResults, ...]:
@@ -123,8 +127,10 @@ class SuiteResults:
 
     def values(self, arm: ArmResults, metric: str) -> np.ndarray:
         """Return (seeds, cases) of a metric, NaN for cases that its mean is not over."""
-        kept = counted(self.cases, METRICS.get(metric)).to_numpy()
-        return np.where(kept, arm.values[:, :, self.metrics.index(metric)].astype(np.float64), np.nan)
+        over = METRICS.get(metric).over
+        if over not in self._kept:
+            self._kept[over] = counted(self.cases, METRICS.get(metric)).to_numpy()
+        return np.where(self._kept[over], arm.values[:, :, self.metrics.index(metric)].astype(np.float64), np.nan)
 
 
 def load_results(plan: SuitePlan, tracker: Tracker) -> SuiteResults:
@@ -136,17 +142,19 @@ def load_results(plan: SuitePlan, tracker: Tracker) -> SuiteResults:
     fingerprints = [run.fingerprint for run in plan.runs]
     records = tracker.find(fingerprints)
     finished = [key for key, record in records.items() if record.status == "finished"]
-    tables: dict[str, pd.DataFrame] = {}
     files = tracker.artifacts(finished, "per_case.csv")
     metrics = tuple(metric.name for metric in slice_metrics())
-    first_of_fold: dict[int | None, pd.DataFrame] = {}
-    for key in finished:
-        try:
-            table = _read_cases(records[key], files.get(key), metrics)
-            _check_same_cases(records[key], table, first_of_fold.setdefault(records[key].fold, table))
-            tables[key] = table
-        except TrackingError as error:
-            records[key] = replace(records[key], status="failed", reason=str(error))
+    tables: dict[str, _Scored] = {}
+    first_of_fold: dict[int | None, _Scored] = {}
+    with ThreadPoolExecutor(4) as pool:  # Arrow reads without the interpreter's lock
+        waiting = {key: pool.submit(_read_cases, records[key], files.get(key), metrics) for key in finished}
+        for key, reading in waiting.items():
+            try:
+                table = reading.result()
+                _check_same_cases(records[key], table, first_of_fold.setdefault(records[key].fold, table))
+                tables[key] = table
+            except TrackingError as error:
+                records[key] = replace(records[key], status="failed", reason=str(error))
     cases = _all_cases(tables, records)
     by_arm: dict[str, list[PlannedRun]] = {}
     for run in plan.runs:
@@ -156,7 +164,16 @@ def load_results(plan: SuitePlan, tracker: Tracker) -> SuiteResults:
     return SuiteResults(plan, tuple(arms), cases, metrics)
 
 
-def _read_cases(record: RunRecord, path: Path | None, metrics: tuple[str, ...]) -> pd.DataFrame:
+@dataclass(frozen=True)
+class _Scored:
+    """Per-case results of a run: who the cases are, by case; (cases, metrics); and what else there is, by column."""
+
+    cases: pd.DataFrame
+    values: np.ndarray
+    extra: dict[str, np.ndarray]
+
+
+def _read_cases(record: RunRecord, path: Path | None, metrics: tuple[str, ...]) -> _Scored:
     again = "Run the suite again with --fresh."
     if path is None:
         raise TrackingError(f"The per-case results of '{record.title}', seed {record.seed}, are gone. {again}")
@@ -166,26 +183,41 @@ def _read_cases(record: RunRecord, path: Path | None, metrics: tuple[str, ...]) 
             f"this is version {METRICS_VERSION}, and their figures do not compare. {again}"
         )
     try:
-        table = _read_csv(path)
-        table = table.set_index("case", drop=False)[[*IDENTITY, *metrics, *_extra(table)]]
-        infinite = int(np.isinf(table[list(metrics)].to_numpy(np.float32)).sum())
+        found = _read_csv(path, metrics)
     except (OSError, ValueError, KeyError) as error:
         raise TrackingError(f"The per-case results {path} cannot be read: {error} {again}") from error
+    infinite = int(np.isinf(found.values).sum())
     if infinite:
         raise TrackingError(f"The per-case results {path} hold {infinite} infinite value(s). {again}")
-    return table
+    return found
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Read per-case results; Arrow takes a fifth of the time that pandas does, and a suite has hundreds of files."""
-    from pyarrow import csv, string
+def _read_csv(path: Path, metrics: tuple[str, ...]) -> _Scored:
+    """Read with Arrow, which takes a fifth of the time that pandas does; a suite has hundreds of files."""
+    from pyarrow import csv, float64, string
 
     names = dict.fromkeys(("case", "patient", "volume", "label", "group"), string())
-    return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=names)).to_pandas()
+    table = csv.read_csv(
+        path,
+        read_options=csv.ReadOptions(use_threads=False),
+        convert_options=csv.ConvertOptions(column_types=names),
+    )
+
+    def column(name: str) -> np.ndarray:
+        return table.column(name).cast(float64()).to_numpy().astype(np.float32)
+
+    extra = [name for name in table.column_names if name.startswith(_EXTRA)]
+    return _Scored(
+        table.select(IDENTITY).to_pandas().set_index("case", drop=False),
+        np.stack([column(name) for name in metrics], axis=1),
+        {name: column(name) for name in extra},
+    )
 
 
-def _check_same_cases(record: RunRecord, table: pd.DataFrame, first: pd.DataFrame) -> None:
-    others = table.index.symmetric_difference(first.index)
+def _check_same_cases(record: RunRecord, scored: _Scored, first: _Scored) -> None:
+    if scored.cases.index.equals(first.cases.index):
+        return
+    others = scored.cases.index.symmetric_difference(first.cases.index)
     if len(others):
         raise TrackingError(
             f"'{record.title}', seed {record.seed}, was scored on other cases than the runs before it: {len(others)} "
@@ -193,18 +225,13 @@ def _check_same_cases(record: RunRecord, table: pd.DataFrame, first: pd.DataFram
         )
 
 
-def _extra(table: pd.DataFrame) -> list[str]:
-    """Columns of numbers that only some runs have: agreement with readers, labels."""
-    return [name for name in map(str, table) if name.startswith(("agreement_", "label_"))]
-
-
-def _all_cases(tables: dict[str, pd.DataFrame], records: dict[str, RunRecord]) -> pd.DataFrame:
+def _all_cases(tables: dict[str, _Scored], records: dict[str, RunRecord]) -> pd.DataFrame:
     """Each patient is tested in one fold, so a case of one fold is not one of another."""
     import pandas as pd
 
     folds: dict[int | None, pd.DataFrame] = {}
     for key, table in tables.items():
-        folds.setdefault(records[key].fold, table[list(IDENTITY)])
+        folds.setdefault(records[key].fold, table.cases)
     parts = [table.assign(fold=np.nan if fold is None else fold) for fold, table in folds.items()]
     return pd.concat(parts) if parts else pd.DataFrame(columns=[*IDENTITY, "fold"])
 
@@ -213,7 +240,7 @@ def _arm(
     arm: str,
     runs: list[PlannedRun],
     records: dict[str, RunRecord],
-    tables: dict[str, pd.DataFrame],
+    tables: dict[str, _Scored],
     cases: pd.DataFrame,
     metrics: tuple[str, ...],
 ) -> ArmResults:
@@ -224,9 +251,10 @@ def _arm(
     extra: dict[str, np.ndarray] = {}
     for record in finished:
         table = tables[record.fingerprint]
-        places, row = cases.index.get_indexer(table.index), seeds.index(record.seed)
-        values[row, places] = table[list(metrics)].to_numpy(np.float32)
-        for name in _extra(table):
-            column = extra.setdefault(name, np.full((len(seeds), len(cases)), np.nan, np.float32))
-            column[row, places] = table[name].to_numpy(np.float32)
+        same = table.cases.index.equals(cases.index)
+        places = np.arange(len(cases)) if same else cases.index.get_indexer(table.cases.index)
+        row = seeds.index(record.seed)
+        values[row, places] = table.values
+        for name, column in table.extra.items():
+            extra.setdefault(name, np.full((len(seeds), len(cases)), np.nan, np.float32))[row, places] = column
     return ArmResults(arm, tuple(runs), tuple(found), ExperimentConfig.model_validate(runs[0].config), values, extra)

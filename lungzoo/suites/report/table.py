@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -110,15 +112,20 @@ def _row(arm: ArmResults, analysis: Analysis, selected: bool) -> Row:
         seeds=arm.seeds,
         val_dice=arm.val_dice,
         metrics=analysis.figures.get(arm.arm, {}),
-        pooled=_means([record.pooled for record in arm.finished]),
+        pooled=means_over_runs([record.pooled for record in arm.finished]),
         letters=analysis.letters(arm.arm),
-        cost=_means([record.cost for record in arm.finished]),
+        cost=means_over_runs([record.cost for record in arm.finished]),
         selected=selected,
     )
 
 
-def _means(values: list[dict[str, float]]) -> dict[str, float]:
-    return {key: float(np.mean([each.get(key, np.nan) for each in values])) for key in values[0]} if values else {}
+def means_over_runs(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return means of figures over runs, each over the runs that have it; NaN where none does."""
+    found = {}
+    for name in dict.fromkeys(name for run in runs for name in run):
+        known = [run[name] for run in runs if math.isfinite(run.get(name, math.nan))]
+        found[name] = sum(known) / len(known) if known else math.nan
+    return found
 
 
 def _without_nan(value: Any) -> Any:

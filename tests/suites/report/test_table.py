@@ -10,6 +10,7 @@ import pytest
 from lungzoo.suites.report.columns import columns, duration, number
 from lungzoo.suites.report.formats.markdown import to_markdown
 from lungzoo.suites.report.report import build_report
+from lungzoo.suites.report.table import means_over_runs
 
 
 def table(study):
@@ -163,3 +164,9 @@ def test_folds_are_pooled_and_seeds_averaged(study, cases):
     assert [line for line in result.protocol if line.startswith("Test:")] == [
         "Test: 6 slices with a lesion, 0 without."
     ]
+
+
+def test_a_figure_that_some_run_lacks_is_a_mean_of_the_others():
+    means = means_over_runs([{"a": 1.0, "b": math.nan}, {"a": 2.0, "b": 4.0, "c": 5.0}, {"b": math.inf, "d": math.nan}])
+    assert means == {"a": 1.5, "b": 4.0, "c": 5.0, "d": pytest.approx(math.nan, nan_ok=True)}
+    assert means_over_runs([]) == {}

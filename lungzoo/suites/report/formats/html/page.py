@@ -14,6 +14,7 @@ from lungzoo.suites.report.columns import columns, number, verdict, with_interva
 from lungzoo.suites.report.figures.drawing import Drawn, drawing
 from lungzoo.suites.report.names import short_names
 from lungzoo.suites.report.report import Report
+from lungzoo.suites.report.table import means_over_runs
 
 _OVERLAY_WIDTH_PX = 900
 
@@ -107,19 +108,11 @@ def _p(value: float) -> str:
 
 def _pooled(report: Report) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """Return headings, and by arm figures of all pixels together and of probabilities: means over runs."""
-    found = {}
-    for arm in report.results.with_results:
-        runs = [run.pooled | run.curves for run in arm.finished]
-        names = dict.fromkeys(name for run in runs for name in run)
-        found[arm.arm] = {name: _mean([run.get(name, math.nan) for run in runs]) for name in names}
+    arms = report.results.with_results
+    found = {arm.arm: means_over_runs([run.pooled | run.curves for run in arm.finished]) for arm in arms}
     keys = list(dict.fromkeys(name for figures in found.values() for name in figures))
     rows = [(arm, [number(figures.get(name, math.nan), 4) for name in keys]) for arm, figures in found.items()]
     return [_words(name) for name in keys], rows
-
-
-def _mean(values: list[float]) -> float:
-    known = [value for value in values if math.isfinite(value)]
-    return sum(known) / len(known) if known else math.nan
 
 
 _WORDS = {

@@ -131,6 +131,12 @@ class ListTracker:
     def weights(self, run_id: str, folder: Path) -> Path:
         return self.kept_weights
 
+    def adopt(self, other: ListTracker) -> None:
+        """Take in all that another tracker has."""
+        shutil.copytree(other.folder, self.folder, dirs_exist_ok=True)
+        self.records |= other.records
+        self.kept_weights = self.folder / other.kept_weights.relative_to(other.folder)
+
 
 @pytest.fixture
 def tracker(tmp_path_factory: pytest.TempPathFactory) -> ListTracker:

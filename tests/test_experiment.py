@@ -26,6 +26,8 @@ from lungzoo.schema import parse
 from lungzoo.tracking.workspace import Workspace, exclusive
 from lungzoo.weights import hub
 
+from .conftest import TINY, ListTracker
+
 
 def changed(config: ExperimentConfig, section: str, **settings) -> ExperimentConfig:
     return config.model_copy(update={section: getattr(config, section).model_copy(update=settings)})
@@ -204,16 +206,39 @@ def changed_many(config: ExperimentConfig, **sections) -> ExperimentConfig:
 SHORT = {"epochs": 2}
 
 
-@pytest.mark.parametrize("recipe", ["random_frozen", "scratch"])
-def test_recipes_from_random_weights(run, tiny, recipe):
-    record = run(changed_many(tiny, train=SHORT, transfer={"recipe": recipe}))
+@pytest.fixture(scope="module")
+def trained(phantom, tmp_path_factory):
+    """A tracker that holds one finished run."""
+    tracker = ListTracker(tmp_path_factory.mktemp("trained"))
+    config = parse(ExperimentConfig, TINY | {"train": TINY["train"] | SHORT}, "test")
+    run_experiment(config, phantom, tracker=tracker, runs=tmp_path_factory.mktemp("runs"))
+    return tracker
+
+
+@pytest.fixture
+def first(trained, tracker):
+    """The record of a finished run, which the tracker holds."""
+    tracker.adopt(trained)
+    (record,) = tracker.records.values()
+    return record
+
+
+def test_a_recipe_from_random_weights(run, tiny):
+    record = run(changed_many(tiny, train=SHORT, transfer={"recipe": "random_frozen"}))
     assert record.status == "finished", record.reason
 
 
-def test_a_run_starts_where_a_finished_one_ended(run, tiny, tracker):
-    first = run(changed_many(tiny, train=SHORT))
+@pytest.mark.parametrize(
+    "recipes",
+    [
+        ("staged", "linear_probe"),
+        pytest.param(("finetune", "gradual", "discriminative", "frozen"), marks=pytest.mark.slow),
+    ],
+    ids=["two", "the others"],
+)
+def test_a_run_starts_where_a_finished_one_ended(run, tiny, first, recipes):
     starts = {}
-    for recipe in ("finetune", "staged", "gradual", "discriminative", "frozen", "linear_probe"):
+    for recipe in recipes:
         epochs = {"epochs": 4 if recipe == "gradual" else 2}
         record = run(changed_many(tiny, train=epochs, transfer={"recipe": recipe, "weights": "run:run-first"}))
         assert record.status == "finished", record.reason
@@ -231,15 +256,13 @@ def test_a_run_starts_where_a_finished_one_ended(run, tiny, tracker):
         ("run:another", {}, "No run 'another'"),
     ],
 )
-def test_a_start_that_does_not_fit_is_refused_before_anything_starts(run, tiny, tracker, weights, model, text):
-    run(changed_many(tiny, train=SHORT))
+def test_a_start_that_does_not_fit_is_refused_before_anything_starts(run, tiny, first, tracker, weights, model, text):
     with pytest.raises(UsageError, match=text):
         run(changed_many(tiny, train=SHORT, transfer={"recipe": "finetune", "weights": weights}, model=model))
     assert len(tracker.records) == 1
 
 
-def test_what_training_starts_from_is_pinned_and_part_of_the_fingerprint(run, tiny, phantom, tracker):
-    run(changed_many(tiny, train=SHORT))
+def test_what_training_starts_from_is_pinned_and_part_of_the_fingerprint(run, tiny, phantom, first, tracker):
     file = tracker.kept_weights / "weights.npz"
     config = changed_many(tiny, train=SHORT, transfer={"recipe": "finetune", "weights": str(file)})
     record = run(config)
@@ -262,10 +285,9 @@ def test_published_weights_are_pinned_too(tiny, phantom):
     assert check_experiment(config, phantom).transfer.sha256 == manifest.sha256
 
 
-def test_finished_weights_load_by_themselves(run, tiny, tracker):
+def test_finished_weights_load_by_themselves(first, tracker):
     import lungzoo
 
-    run(changed_many(tiny, train=SHORT))
     model = lungzoo.load(tracker.kept_weights)
     assert model(np.zeros((1, 50, 70, 1), "float32")).shape == (1, 50, 70, 1)
 
@@ -273,9 +295,9 @@ def test_finished_weights_load_by_themselves(run, tiny, tracker):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"in_slices": 3},
-        {"deep_supervision": True},
-        {"labels": None},
+        pytest.param({"in_slices": 3}, marks=pytest.mark.slow),
+        pytest.param({"deep_supervision": True}, marks=pytest.mark.slow),
+        pytest.param({"labels": None}, marks=pytest.mark.slow),
         {"labels": None, "deep_supervision": True, "in_slices": 5},
     ],
     ids=["2.5D", "deep supervision", "label head", "all"],
@@ -290,21 +312,20 @@ def test_other_views_and_heads_train_through_the_same_path(run, tiny, phantom, s
     assert ("label_accuracy" in record.metrics) == ("labels" in settings)
 
 
+@pytest.mark.slow
 def test_losses_are_summed_by_weight(run, tiny):
     record = run(changed_many(tiny, train=SHORT | {"loss": {"dice": 1.0, "focal": {"weight": 0.5, "gamma": 3.0}}}))
     assert record.status == "finished", record.reason
 
 
-def test_weights_that_have_seen_the_test_patients_are_refused(run, tiny, phantom, tracker):
-    run(changed_many(tiny, train=SHORT))
+def test_weights_that_have_seen_the_test_patients_are_refused(tiny, phantom, first, tracker):
     file = {"recipe": "finetune", "weights": str(tracker.kept_weights / "weights.npz")}
     check_experiment(changed_many(tiny, transfer=file), phantom)
     with pytest.raises(ConfigError, match=r"were trained on \d of the \d test patients, such as .*split_seed = 0"):
         check_experiment(changed_many(tiny, transfer=file, data={"split_seed": 1}), phantom)
 
 
-def test_leakage_that_is_allowed_is_on_record(run, tiny, phantom, tracker, tmp_path):
-    run(changed_many(tiny, train=SHORT))
+def test_leakage_that_is_allowed_is_on_record(tiny, phantom, first, tracker, tmp_path):
     file = {"recipe": "finetune", "weights": str(tracker.kept_weights / "weights.npz")}
     config = changed_many(tiny, transfer=file, data={"split_seed": 1}, train=SHORT)
     record = run_experiment(config, phantom, tracker=tracker, runs=tmp_path / "runs", allow_leakage=True)
@@ -315,9 +336,9 @@ def test_leakage_that_is_allowed_is_on_record(run, tiny, phantom, tracker, tmp_p
 @pytest.mark.parametrize(
     ("data", "model"),
     [
-        ({"windows": ["lung", "mediastinum", "bone"]}, {"in_channels": 3}),
+        pytest.param({"windows": ["lung", "mediastinum", "bone"]}, {"in_channels": 3}, marks=pytest.mark.slow),
         ({"normalise": "zscore"}, {}),
-        ({"size_px": 48, "preprocess": ["clahe"]}, {}),
+        pytest.param({"size_px": 48, "preprocess": ["clahe"]}, {}, marks=pytest.mark.slow),
         ({"spacing_mm": 8.0, "size_px": 40}, {"in_slices": 3}),
     ],
     ids=["windows", "z-score", "size and CLAHE", "spacing, 2.5D"],

@@ -58,6 +58,7 @@ def on_jax(code: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_an_experiment_trains_and_is_scored(tiny, phantom, tmp_path):
     assert on_jax(PASS, tiny.model_dump_json(), str(phantom.path), str(tmp_path)).startswith("finished")
 

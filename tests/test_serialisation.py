@@ -21,7 +21,13 @@ def test_every_module_that_registers_something_is_listed():
     assert found == set(MODULES)
 
 
-ORDERS = ["import lungzoo, keras", "import keras, lungzoo", "import lungzoo, tensorflow, keras"]
+ORDERS = [
+    "import lungzoo, keras",
+    *(
+        pytest.param(order, marks=pytest.mark.slow)
+        for order in ("import keras, lungzoo", "import lungzoo, tensorflow, keras")
+    ),
+]
 
 
 @pytest.mark.parametrize("imports", ORDERS)

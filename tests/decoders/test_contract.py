@@ -183,6 +183,7 @@ def test_trains_in_mixed_precision(spec, policy):
         keras.config.set_dtype_policy(usual)
 
 
+@pytest.mark.slow
 def test_trains_when_compiled(spec):
     levels = tuple(range(1, spec.min_depth + 1))
     assert np.isfinite(train_once(trainable_of(spec, levels, jit_compile=True), levels, side=16))

@@ -188,6 +188,7 @@ def test_when_the_time_is_up_a_trial_ends_with_its_epoch_and_goes_on_with_more(t
     assert [event.epoch for event in events if type(event).__name__ == "EpochDone"] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_whole_when_the_time_is_up_is_finished(trials):
     ring(trials.folder)
     assert trials.carry_out(Asked("0000", {}, until=1)).state == "finished"
@@ -201,6 +202,7 @@ def test_a_trial_does_not_go_on_from_one_that_broke(trials, tracker, events):
     assert len(outcome.runs) == 1
 
 
+@pytest.mark.slow
 def test_giving_up_leaves_the_seeds_that_are_over_alone(phantom, tracker, tmp_path, events):
     one = Trials(make_plan(), phantom, tracker, tmp_path, "search", events.append)
     one.carry_out(Asked("0000", {}, until=1))  # the first seed of the trial, before its process died

@@ -80,6 +80,7 @@ def test_a_condition_holds_in_every_trial(tmp_path):
         assert ("model.decoder_dropout" in asked.values) == with_attention
 
 
+@pytest.mark.slow
 def test_bayesian_search_leaves_chance_behind(tmp_path):
     """The best rate is 0.01; after twelve random trials the Gaussian process has an idea of it."""
     plan = make_plan(tuner="bayesian", trials=16, space={**SPACE, "parameters": _rate()})

@@ -111,6 +111,7 @@ print("replicas", model.distribute_strategy.num_replicas_in_sync, "epochs", prog
 """
 
 
+@pytest.mark.slow
 def test_trains_saves_and_resumes_on_several_devices(tiny, phantom, tmp_path):
     for epochs in (1, 2):
         config = changed(tiny, epochs=epochs).model_dump_json()
@@ -163,7 +164,7 @@ def test_a_loss_that_becomes_nan_is_an_error_that_says_what_to_do(tiny, phantom,
         train(changed(tiny, learning_rate=1e30, warmup_epochs=0), phantom, tmp_path)
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("precision", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"])
 def test_mixed_precision(tiny, phantom, tmp_path, precision):
     import keras
 
@@ -184,7 +185,9 @@ def test_batchnorm_momentum_is_set_in_nested_models():
     assert found == {0.8}
 
 
-@pytest.mark.parametrize("cut_after", [1, 2, 3])
+@pytest.mark.parametrize(
+    "cut_after", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_a_run_of_several_stages_goes_on_where_it_was_killed(tiny, phantom, tmp_path, monkeypatch, cut_after):
     """Two frozen epochs, then two of all layers; the second cut is between the stages."""
     monkeypatch.setattr(callbacks, "_CHECKPOINT_S", 0.0)

@@ -52,9 +52,12 @@ def load(source: str | Path, *, new_head: bool = False) -> Any:
 def load_resolved(manifest: WeightsManifest, path: Path, *, new_head: bool = False) -> Any:
     """Build the model of a manifest and set the weights in a file; see `load`."""
     from lungzoo.models.assemble import build_model
+    from lungzoo.weights.file import read_weights
+    from lungzoo.weights.fit import apply_weights
 
+    arrays = read_weights(path, manifest.sha256, manifest.size_bytes)  # a file that is none costs no building
     model = build_model(manifest.model, None)
-    _apply(model, manifest, path, "all", new_head)
+    apply_weights(model, arrays, new_head=new_head)
     return model
 
 
@@ -64,8 +67,12 @@ def load_into(model: Any, source: str | Path, *, part: Part = "all", new_head: b
     Returns:
         The manifest of the weights.
     """
+    from lungzoo.weights.file import read_weights
+    from lungzoo.weights.fit import apply_weights
+
     manifest, path = resolve(source)
-    _apply(model, manifest, path, part, new_head)
+    arrays = read_weights(path, manifest.sha256, manifest.size_bytes)
+    apply_weights(model, arrays, part=part, new_head=new_head)
     return manifest
 
 
@@ -134,14 +141,6 @@ def _starts() -> Iterator[tuple[str, WeightsManifest]]:
 def all_options(encoder: str, options: Mapping[str, Option]) -> dict[str, Option]:
     """Return an encoder's options, those left out with their defaults."""
     return {**(ENCODERS.get(encoder).options if encoder in ENCODERS else {}), **options}
-
-
-def _apply(model: Any, manifest: WeightsManifest, path: Path, part: Part, new_head: bool) -> None:
-    from lungzoo.weights.file import read_weights
-    from lungzoo.weights.fit import apply_weights
-
-    arrays = read_weights(path, manifest.sha256, manifest.size_bytes)
-    apply_weights(model, arrays, part=part, new_head=new_head)
 
 
 def _is_name(source: str) -> bool:

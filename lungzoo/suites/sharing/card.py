@@ -120,7 +120,7 @@ def _training(manifest: WeightsManifest, record: RunRecord) -> str:
         f"{record.validation['epochs']:.0f} epochs, of which epoch {record.validation['epoch']:.0f} was best on the "
         f"validation split (Dice {number(record.validation['val_dice'])}); batches of {train['batch_size']}, learning "
         f"rate {train['learning_rate']:g}, loss {loss}, seed {record.seed}.",
-        f"lungzoo {manifest.lungzoo_version}, {manifest.created}. The whole protocol is in `{MANIFEST}`.",
+        f"Made with lungzoo {manifest.lungzoo_version or 'of unknown version'}, {manifest.created}.",
     ]
     return "\n\n".join(map(_line, lines))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -40,3 +42,32 @@ def release(lock: FileLock, remove: bool) -> None:
     if remove:
         Path(lock.lock_file).unlink(missing_ok=True)
     lock.release()
+
+
+@contextmanager
+def in_turn(
+    path: Path, wait_s: float, busy: str, elsewhere: str = "Choose a folder that you may write to."
+) -> Iterator[None]:
+    """Hold a lock; wait for another process that has it.
+
+    Args:
+        path: the lock file; its folder must exist.
+        wait_s: seconds to wait at most.
+        busy: message for when another process still has it.
+        elsewhere: what to do where the folder cannot be written.
+
+    Raises:
+        BusyError: another process has had it for too long.
+        StorageError: the folder cannot be written.
+    """
+    if not os.access(path.parent, os.W_OK):  # filelock would take this for a lock that is held
+        raise StorageError(f"Cannot write to {path.parent}. {elsewhere}")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=wait_s)
+    except Timeout:
+        raise BusyError(busy) from None
+    try:
+        yield
+    finally:
+        lock.release()

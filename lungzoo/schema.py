@@ -73,13 +73,21 @@ def parse(model: type[ConfigT], values: dict[str, Any], where: str) -> ConfigT:
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; raises ConfigError with the line where it is malformed."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+        return parse_toml(path.read_bytes(), str(path))
     except OSError as error:
         raise ConfigError(
             f"Cannot read {path}: {error.strerror or error}. Check the path and its permissions."
         ) from None
+
+
+def parse_toml(content: bytes, where: str) -> dict[str, Any]:
+    """Return the values of a TOML file's content; raises ConfigError, with `where` it comes from."""
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{where} is not valid TOML: it is nested too deeply") from None
 
 
 def _is_echo(problem: dict[str, Any], found: list[dict[str, Any]]) -> bool:

@@ -40,3 +40,14 @@ def test_within_one_process_too(tmp_path):
     with pytest.raises(BusyError, match="busy"):
         locks.acquire(tmp_path / "lock", "busy")
     locks.release(lock, remove=True)
+
+
+def test_in_turn(tmp_path):
+    lock = locks.acquire(tmp_path / "lock", "busy")
+    with pytest.raises(BusyError, match="for too long"), locks.in_turn(tmp_path / "lock", 0.05, "for too long"):
+        raise AssertionError("two at once")
+    locks.release(lock, remove=False)
+    with locks.in_turn(tmp_path / "lock", 0.05, "for too long"), pytest.raises(BusyError, match="taken"):
+        locks.acquire(tmp_path / "lock", "taken")
+    with locks.in_turn(tmp_path / "lock", 0.05, "for too long"):
+        pass

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lungzoo.cli.data_split import SET_OPTION, data_config
+from lungzoo.cli.hubs import HUB_OPTION, use_hubs
 from lungzoo.cli.output import JSON_OPTION
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ def audit(
     ),
     weights: str | None = typer.Option(
         None,
-        help="Weights that ship with lungzoo, a manifest, or run:ID; their patients are compared with the test part.",
+        help="Published weights, a manifest, or run:ID; their patients are compared with the test part.",
     ),
+    hub: list[str] = HUB_OPTION,
     seed: int | None = typer.Option(None, help="Same as --set split_seed=SEED."),
     settings: list[str] = SET_OPTION,
     near: bool = typer.Option(True, "--near/--no-near", help="Look for near-duplicates: minutes, the first time."),
@@ -39,6 +41,7 @@ def audit(
     from lungzoo.data.store import PreparedDataset
     from lungzoo.errors import StorageError
 
+    use_hubs(hub)
     dataset = PreparedDataset(folder)
     config = data_config(settings, {"split_seed": seed}, "lungzoo data audit")
     with search_progress() as progress:
@@ -64,9 +67,8 @@ def audit(
 
 
 def _of_weights(name: str, dataset: PreparedDataset, split: Split) -> Audit:
-    from lungzoo.content import find_content
     from lungzoo.data.splits.audit import audit_patients
-    from lungzoo.weights.manifest import read_manifest
+    from lungzoo.models.load import find_manifest
 
     if name.startswith("run:"):
         from lungzoo.tracking.mlflow_tracker import MlflowTracker
@@ -74,7 +76,7 @@ def _of_weights(name: str, dataset: PreparedDataset, split: Split) -> Audit:
         tracker = MlflowTracker("train")
         manifest = tracker.weights_manifest(tracker.find_run(name.removeprefix("run:")))
     else:
-        manifest = read_manifest(find_content("weights", name))
+        manifest = find_manifest(name)
     patients = manifest.trained_on.patients if manifest.trained_on else None
     return audit_patients(dataset, split, (*patients.train, *patients.val) if patients else (), manifest.name)
 

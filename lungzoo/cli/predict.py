@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lungzoo.cli.hubs import HUB_OPTION, use_hubs
+
 if TYPE_CHECKING:
     from lungzoo.inference.outputs import Plan
     from lungzoo.inference.result import Result
@@ -25,8 +27,9 @@ def predict(
     ),
     weights: list[str] = typer.Option(
         ..., "--weights", "-w",
-        help="Published name, run:ID, or path of weights with a manifest; several are averaged.",
+        help="Published name, run:ID, hf:ORG/NAME, or path of weights with a manifest; several are averaged.",
     ),
+    hub: list[str] = HUB_OPTION,
     formats: list[str] = typer.Option(
         [], "--format", help="Ending of the files in an output folder, such as json; repeatable. \\[default: nii.gz]"
     ),
@@ -57,6 +60,7 @@ def predict(
     def tell(line: str) -> None:
         typer.echo(line, err=True)
 
+    use_hubs(hub)
     found = find_inputs(inputs, Reading(series, hu_offset))
     plans = plan_outputs(found, out, formats, force)
     steps = {"lungs": lungs, "fill_holes": fill_holes, "min_volume_mm3": min_volume_mm3, "largest": largest}

@@ -1,4 +1,4 @@
-"""`lungzoo weights …`: published weights: what there is, fetch, verify, where."""
+"""`lungzoo weights …`: published weights: what there is, fetch, verify, where, publish."""
 
 from __future__ import annotations
 
@@ -6,51 +6,60 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lungzoo.cli.hubs import HUB_OPTION, use_hubs
 from lungzoo.cli.output import JSON_OPTION, print_listing
 from lungzoo.errors import WeightsUnavailable
 
 if TYPE_CHECKING:
     from lungzoo.weights.hub import Published
 
-app = typer.Typer(help="List, fetch and verify published weights.", no_args_is_help=True)
+app = typer.Typer(help="List, fetch, verify and publish weights.", no_args_is_help=True)
 _OFFLINE = typer.Option(False, "--offline", help="Open no connection. [env: LUNGZOO_OFFLINE]")
 
 
 @app.command("list")
 def list_(
     pattern: str = typer.Argument("*", help="Shell-style pattern, such as 'unet_*'."),
+    hub: list[str] = HUB_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Published weights with their scores and where they are."""
     from fnmatch import fnmatchcase
 
-    from lungzoo.weights import hub
+    from lungzoo.weights.hub import get, names
 
-    rows = [_row(hub.get(name), as_json) for name in hub.names() if fnmatchcase(name, pattern)]
+    use_hubs(hub)
+    rows = [_row(get(name), as_json) for name in names() if fnmatchcase(name, pattern)]
     print_listing(rows, as_json, hidden=("model", "source", "dataset", "licence", "attribution"))
 
 
 @app.command()
 def fetch(
-    names: list[str] = typer.Argument(help="Published names; see: lungzoo weights list"), offline: bool = _OFFLINE
+    names: list[str] = typer.Argument(help="Published names, or hf:ORG/NAME; see: lungzoo weights list"),
+    hub: list[str] = HUB_OPTION,
+    offline: bool = _OFFLINE,
 ) -> None:
     """Fetch weights into the cache, and print where they are."""
-    from lungzoo.weights import hub
+    from lungzoo.weights.hub import fetch_file, get
 
-    for name in names:
-        hub.get(name)  # a misspelt name before anything is fetched
-    for name in names:
-        typer.echo(f"{name}: {hub.fetch(name, offline or None)}")
+    use_hubs(hub)
+    wanted = {name: get(name, offline or None) for name in names}  # a misspelt name before anything is fetched
+    for name, published in wanted.items():
+        typer.echo(f"{name}: {fetch_file(published, offline or None)}")
 
 
 @app.command()
-def verify(names: list[str] | None = typer.Argument(None, help="Published names; all where none is given.")) -> None:
+def verify(
+    names: list[str] | None = typer.Argument(None, help="Published names; all where none is given."),
+    hub: list[str] = HUB_OPTION,
+) -> None:
     """Compare shipped and fetched files with their sha256; exit code 1 where one is damaged."""
-    from lungzoo.weights import hub
+    from lungzoo.weights import hub as known
 
+    use_hubs(hub)
     damaged = 0
-    for name in names or hub.names():
-        published = hub.get(name)
+    for name in names or known.names():
+        published = known.get(name)
         copies = published.copies()
         for kind, path in copies.items():
             fault = published.manifest.fault(path)
@@ -63,17 +72,42 @@ def verify(names: list[str] | None = typer.Argument(None, help="Published names;
 
 
 @app.command()
-def where(name: str | None = typer.Argument(None, help="A published name; the cache folder without one.")) -> None:
+def where(
+    name: str | None = typer.Argument(None, help="A published name; the cache folder without one."),
+    hub: list[str] = HUB_OPTION,
+) -> None:
     """Print the path of a weights file, or of the cache."""
-    from lungzoo.weights import hub
+    from lungzoo.weights.hub import get, weights_cache
 
+    use_hubs(hub)
     if name is None:
-        typer.echo(hub.weights_cache())
+        typer.echo(weights_cache())
         return
-    copies = hub.get(name).copies()
+    copies = get(name).copies()
     if not copies:
         raise WeightsUnavailable(f"The weights '{name}' are not here. Run: lungzoo weights fetch {name}")
     typer.echo(next(iter(copies.values())))
+
+
+@app.command()
+def publish(
+    run: str = typer.Argument(help="Id of a finished run, or the beginning of it; see: lungzoo ui"),
+    to: str = typer.Option(..., help="A folder, which becomes a hub; mlflow; or hf:ORG/NAME."),
+    name: str = typer.Option("", help="Name of the weights. \\[default: MODEL-DATASET-vN]"),
+    title: str = typer.Option("", help="A line for people. \\[default: model, transfer and dataset]"),
+    licence: str = typer.Option("", help="Licence of the weights. \\[default: that of the data]"),
+    private: bool = typer.Option(False, "--private", help="A new Hugging Face repository is seen by its owners only."),
+    force: bool = typer.Option(False, "--force", help="Replace weights of that name."),
+) -> None:
+    """Publish the weights of a run with manifest and model card."""
+    from lungzoo.suites.sharing.publish import Wishes
+    from lungzoo.suites.sharing.publish import publish as hand_on
+    from lungzoo.tracking.mlflow_tracker import MlflowTracker
+
+    done = hand_on(run, to, Wishes(name, title, licence, force, private), MlflowTracker("train"))
+    typer.echo(f"Published '{done.name}': {done.place}.")
+    for line in done.use:
+        typer.echo(f"  {line}")
 
 
 def _row(published: Published, as_json: bool) -> dict[str, Any]:

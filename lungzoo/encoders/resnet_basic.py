@@ -38,7 +38,7 @@ def _backbone(
     reference = resnet(units)
     if weights is not None:
         path = keras.utils.get_file(file.name, f"{_RELEASE}/{file.name}", cache_subdir="models", file_hash=file.md5)
-        load_by_layer(reference, path)
+        load_by_layer(reference, path, file.md5)
     # Its own BatchNorm `bn_data` normalises 0..255.
     return graft(reference, scaled(rgb, (0.0,) * 3, (1 / 255,) * 3), levels, _SKIPS, weights)
 

@@ -107,12 +107,12 @@ class Predictor:
 
 def open_predictor(source: str | Path) -> Predictor:
     """Load weights by published name, or from an `.npz` or folder with a manifest; raises as `models.load` does."""
-    from lungzoo.models.load import load, resolve
+    from lungzoo.models.load import load_resolved, resolve
     from lungzoo.models.zoo import MODELS
 
-    manifest, _ = resolve(source)
+    manifest, file = resolve(source)
     protocol = protocol_of(manifest)  # a malformed one is told before the network is built
-    return Predictor(load(source), manifest, protocol, MODELS.get(manifest.model.name).dims == 3)
+    return Predictor(load_resolved(manifest, file), manifest, protocol, MODELS.get(manifest.model.name).dims == 3)
 
 
 class _Windows:

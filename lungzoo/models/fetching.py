@@ -8,8 +8,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
+from lungzoo.encoders.h5_weights import check_links
 from lungzoo.errors import LungzooError, WeightsUnavailable
 from lungzoo.weights.hub import is_offline
 
@@ -20,12 +22,14 @@ _TIMEOUT_S = 30.0
 def fetching(encoder: str, weights: str | None) -> Iterator[None]:
     """Turn failures to fetch or read pretrained weights into WeightsUnavailable.
 
-    Keras downloads without a time limit; inside this block a silent server is given up after 30 seconds.
+    Keras compares most of its files with a hash, those of the first two MobileNets with none; HDF5 files that point to
+    other files are refused before it opens them. Keras downloads without a time limit; inside this block a silent
+    server is given up after 30 seconds.
     """
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT_S)
     try:
-        with _no_downloads() if is_offline() else nullcontext():
+        with _no_downloads() if is_offline() else nullcontext(), _checked_files():
             yield
     except LungzooError:
         raise
@@ -58,6 +62,26 @@ def _no_downloads() -> Iterator[None]:
         yield
     finally:
         file_utils.urlretrieve = before
+
+
+@contextmanager
+def _checked_files() -> Iterator[None]:
+    """Look at the HDF5 files that Keras's applications fetch, or find in its cache, before they are opened."""
+    from keras.src.utils import file_utils
+
+    before = file_utils.get_file
+
+    def get_file(*arguments: Any, **settings: Any) -> str:
+        path = str(before(*arguments, **settings))
+        if path.endswith(".h5"):
+            check_links(path)
+        return path
+
+    file_utils.get_file = get_file
+    try:
+        yield
+    finally:
+        file_utils.get_file = before
 
 
 def _fetch_failure(encoder: str, weights: str | None, message: str) -> str:

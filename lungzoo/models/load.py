@@ -32,8 +32,9 @@ def load(source: str | Path, *, new_head: bool = False) -> Any:
     """Build a model and set its trained weights.
 
     Args:
-        source: a published name, also as "lungzoo:NAME"; the path of an `.npz` with its manifest beside it
-            (`<stem>.toml`, `<stem>.json` or `manifest.json`); or a folder with a manifest, such as a run's `weights`.
+        source: a published name, also as "lungzoo:NAME"; "hf:ORG/NAME"; the path of an `.npz` with its manifest
+            beside it (`<stem>.toml`, `<stem>.json`, `manifest.json` or `manifest.toml`); or a folder with a manifest,
+            such as a run's `weights`. `LUNGZOO_HUB` says where names are looked for beside those that ship.
         new_head: leave the heads as initialised, for another task.
 
     Returns:
@@ -45,11 +46,18 @@ def load(source: str | Path, *, new_head: bool = False) -> Any:
         WeightsUnavailable: the weights cannot be had here, or are damaged.
         WeightsMismatch: the file does not fit the model that its manifest names.
     """
-    from lungzoo.models.assemble import build_model
+    return load_resolved(*resolve(source), new_head=new_head)
 
-    manifest, path = resolve(source)
+
+def load_resolved(manifest: WeightsManifest, path: Path, *, new_head: bool = False) -> Any:
+    """Build the model of a manifest and set the weights in a file; see `load`."""
+    from lungzoo.models.assemble import build_model
+    from lungzoo.weights.file import read_weights
+    from lungzoo.weights.fit import apply_weights
+
+    arrays = read_weights(path, manifest.sha256, manifest.size_bytes)  # a file that is none costs no building
     model = build_model(manifest.model, None)
-    _apply(model, manifest, path, "all", new_head)
+    apply_weights(model, arrays, new_head=new_head)
     return model
 
 
@@ -59,25 +67,34 @@ def load_into(model: Any, source: str | Path, *, part: Part = "all", new_head: b
     Returns:
         The manifest of the weights.
     """
+    from lungzoo.weights.file import read_weights
+    from lungzoo.weights.fit import apply_weights
+
     manifest, path = resolve(source)
-    _apply(model, manifest, path, part, new_head)
+    arrays = read_weights(path, manifest.sha256, manifest.size_bytes)
+    apply_weights(model, arrays, part=part, new_head=new_head)
     return manifest
 
 
 def resolve(source: str | Path) -> tuple[WeightsManifest, Path]:
     """Return the manifest and the file that a source means; fetches published weights. Raises like `load`."""
     if isinstance(source, str) and _is_name(source):
-        manifest = hub.find(source)
-        return manifest, hub.fetch(source)
-    path = Path(source)
-    if reason := _REFUSED.get(path.suffix.lower()):
-        raise UsageError(f"lungzoo does not open '{path}': {reason}. {_GIVE}")
+        published = hub.get(source)
+        return published.manifest, hub.fetch_file(published)
+    path = _opened(Path(source))
     manifest_path = _manifest_of(path)
     manifest = read_manifest(manifest_path)
     file = path if path.suffix.lower() == ".npz" else manifest_path.parent / manifest.file
     if not file.is_file():
         raise UsageError(f"No weights file at '{file}', which {manifest_path.name} names. {_GIVE}")
-    return manifest, file
+    return manifest, _here(file)
+
+
+def find_manifest(source: str | Path) -> WeightsManifest:
+    """Return what is known of the weights that a source means, without fetching them. Raises like `load`."""
+    if isinstance(source, str) and _is_name(source):
+        return hub.find(source)
+    return read_manifest(_manifest_of(_opened(Path(source))))
 
 
 def find_start(encoder: str, options: Mapping[str, Option], depth: int, start: str) -> WeightsManifest | None:
@@ -115,7 +132,7 @@ def published_starts() -> dict[str, tuple[str, ...]]:
 
 def _starts() -> Iterator[tuple[str, WeightsManifest]]:
     """Yield (encoder, manifest) of the published weights that serve as a start."""
-    for name in hub.names():
+    for name in hub.names(local=True):  # what a short name means must not depend on who answers
         manifest = hub.find(name)
         if manifest.start is not None and manifest.model.name in MODELS:
             yield MODELS.get(manifest.model.name).encoder, manifest
@@ -126,20 +143,31 @@ def all_options(encoder: str, options: Mapping[str, Option]) -> dict[str, Option
     return {**(ENCODERS.get(encoder).options if encoder in ENCODERS else {}), **options}
 
 
-def _apply(model: Any, manifest: WeightsManifest, path: Path, part: Part, new_head: bool) -> None:
-    from lungzoo.weights.file import read_weights
-    from lungzoo.weights.fit import apply_weights
-
-    apply_weights(model, read_weights(path, manifest.sha256), part=part, new_head=new_head)
-
-
 def _is_name(source: str) -> bool:
     """Tell a published name from a path; what looks like neither is a name, so that its error suggests the nearest."""
-    if source.startswith(hub.PREFIX) or source in hub.names():
+    if source.startswith(hub.PREFIXES) or source in hub.names(local=True):
         return True
     suffix = Path(source).suffix.lower()
     path_like = "/" in source or "\\" in source or suffix in (".npz", ".toml", ".json", *_REFUSED)
     return not path_like and not Path(source).exists()
+
+
+def _opened(path: Path) -> Path:
+    """Return the path; raises UsageError where files of its kind are not opened."""
+    if reason := _REFUSED.get(path.suffix.lower()):
+        raise UsageError(f"lungzoo does not open '{path}': {reason}. {_GIVE}")
+    return path
+
+
+def _here(path: Path) -> Path:
+    """Return the path of a file; raises UsageError where it is a link that leads out of its folder."""
+    try:
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"'{path}' is a link that leads nowhere: {error}. {_GIVE}") from None
+    if target.parent != path.parent.resolve():
+        raise UsageError(f"'{path}' is a link that leads out of its folder, to '{target}'. Give that path, or copy it.")
+    return path
 
 
 def _manifest_of(path: Path) -> Path:
@@ -148,13 +176,14 @@ def _manifest_of(path: Path) -> Path:
         if len(list(path.glob("*.toml"))) > 1:
             candidates = candidates[:2]
     elif path.suffix.lower() == ".npz":
-        candidates = [path.with_suffix(".toml"), path.with_suffix(".json"), path.with_name("manifest.json")]
+        candidates = [path.with_suffix(".toml"), path.with_suffix(".json")]
+        candidates += [path.with_name("manifest.json"), path.with_name("manifest.toml")]
     else:
         candidates = [path] if path.suffix in (".toml", ".json") else []
     if not path.exists():
         raise UsageError(f"No weights at '{path}'. {_GIVE}")
     for candidate in candidates:
-        if candidate.is_file() and (path.suffix.lower() != ".npz" or read_manifest(candidate).file == path.name):
-            return candidate
+        if candidate.is_file() and (path.suffix.lower() != ".npz" or read_manifest(_here(candidate)).file == path.name):
+            return _here(candidate)
     looked = ", ".join(candidate.name for candidate in candidates)
     raise UsageError(f"'{path}' has no manifest{f' (looked for {looked})' if looked else ''}. {_GIVE}")

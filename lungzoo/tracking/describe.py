@@ -74,6 +74,6 @@ def weights_manifest(record: RunRecord, model: ModelConfig, split: Split, file: 
         },
         "metrics": {name: values for name, values in record.metrics.items() if values["cases"]},
         "created": record.started[:10],
-        "lungzoo_version": str(record.environment.get("lungzoo", "")),
+        "lungzoo_version": str(record.environment.get("packages", {}).get("lungzoo", "")),
     }
     return parse(WeightsManifest, values, "Manifest")

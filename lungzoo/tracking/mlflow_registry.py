@@ -25,10 +25,10 @@ _WEIGHTS_TAG, _MODEL_TAG = "weights_sha256", "model_id"
 _EXAMPLE_SIDE_PX = 32
 
 
-def register(
-    client: MlflowClient, experiment_id: str, name: str, run_id: str, weights: Path, champion: Champion, suite_id: str
-) -> tuple[str, bool]:
-    """Make the weights of a run a version of a registered model, and that version the champion.
+def register_version(
+    client: MlflowClient, experiment_id: str, name: str, run_id: str, weights: Path, champion: Champion
+) -> tuple[str, str, bool]:
+    """Make the weights of a run a version of a registered model.
 
     Args:
         client: of the store.
@@ -37,15 +37,15 @@ def register(
         run_id: the run that the weights are of.
         weights: folder of weights and manifest.
         champion: what to say of them.
-        suite_id: the suite's run, which lists the model, too.
 
     Returns:
-        The version, and whether it is new: the same weights stay the same version.
+        The version, the id of its model, and whether it is new: the same weights stay the same version.
 
     Raises:
         MlflowException: the store has no registry of models, or none that this MLflow can use.
     """
-    sha256 = read_manifest(weights / "manifest.json").sha256
+    manifest = next(path for path in (weights / "manifest.json", weights / "manifest.toml") if path.is_file())
+    sha256 = read_manifest(manifest).sha256
     with suppress(MlflowException):  # there already
         client.create_registered_model(name)
     known = [v for v in client.search_model_versions(f"name = '{name}'") if _MODEL_TAG in v.tags]
@@ -55,12 +55,31 @@ def register(
     else:
         model = _log_model(client, experiment_id, name, run_id, weights, champion)
         number, model_id = _new_version(client, name, run_id, model, champion, sha256), model.model_id
+    client.update_registered_model(name, champion.description)
+    return str(number), model_id, not same
+
+
+def register(
+    client: MlflowClient, experiment_id: str, name: str, run_id: str, weights: Path, champion: Champion, suite_id: str
+) -> tuple[str, bool]:
+    """Make the weights of a suite's run a version of its registered model, and that version the champion.
+
+    Args:
+        client, experiment_id, name, run_id, weights, champion: see `register_version`.
+        suite_id: the suite's run, which lists the model, too.
+
+    Returns:
+        The version, and whether it is new.
+
+    Raises:
+        MlflowException: see `register_version`.
+    """
+    number, model_id, new = register_version(client, experiment_id, name, run_id, weights, champion)
     outputs = client.get_run(suite_id).outputs
     if model_id not in [output.model_id for output in (outputs.model_outputs if outputs else [])]:
         client.log_outputs(suite_id, [LoggedModelOutput(model_id, step=0)])
     client.set_registered_model_alias(name, ALIAS, number)
-    client.update_registered_model(name, champion.description)
-    return str(number), not same
+    return number, new
 
 
 def _new_version(

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from lungzoo.errors import LungzooError, TrackingError, UsageError
 from lungzoo.tracking.mlflow_connection import Patience, check_not_moved, end_run, open_store, talking
 from lungzoo.tracking.mlflow_entities import dataset_inputs, metrics_at, params_of, tags_of
-from lungzoo.tracking.mlflow_registry import ALIAS, register
+from lungzoo.tracking.mlflow_registry import ALIAS, register, register_version
 from lungzoo.tracking.mlflow_search import describe_search
 from lungzoo.tracking.mlflow_suite import offer_views, write_summary
 from lungzoo.tracking.mlflow_system import MachineWatch
@@ -365,6 +365,13 @@ class MlflowTracker:
             return Path(
                 download_artifacts(run_id=run_id, artifact_path="weights", dst_path=str(folder), tracking_uri=self.uri)
             )
+
+    def register_run(self, run_id: str, name: str, weights: Path, champion: Champion) -> tuple[str, bool]:
+        """See `Tracker.register_run`."""
+        with talking(self.uri):
+            experiment_id = str(self._client.get_run(run_id).info.experiment_id)
+            number, _, new = register_version(self._client, experiment_id, name, run_id, weights, champion)
+        return number, new
 
     def _sweep_killed_runs(self) -> None:
         """A killed process leaves its run RUNNING for ever; end those of this machine whose process is gone."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from lungzoo.tracking.record import RunRecord, SuitePlan
 from lungzoo.tracking.search import SearchPage
-from lungzoo.tracking.summary import SuiteSummary
+from lungzoo.tracking.summary import Champion, SuiteSummary
 from lungzoo.weights.manifest import WeightsManifest
 
 
@@ -65,3 +65,10 @@ class Tracker(Protocol):
 
     def weights(self, run_id: str, folder: Path) -> Path:
         """Copy the weights and their manifest of a finished run into `folder`; returns where they lie."""
+
+    def register_run(self, run_id: str, name: str, weights: Path, champion: Champion) -> tuple[str, bool]:
+        """Make the weights of a run, in a folder with their manifest, a version of a registered model.
+
+        Returns:
+            The version, and whether it is new: the same weights stay the same version.
+        """

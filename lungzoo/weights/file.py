@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+import struct
 import zipfile
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -15,13 +17,15 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from lungzoo.errors import LungzooError, WeightsUnavailable, storage_error
+from lungzoo.weights.manifest import MAX_BYTES
 from lungzoo.weights.names import named_variables
 
 Arrays = dict[str, np.ndarray]
 
-MAX_BYTES = 4 * 2**30
 _MAX_RATIO = 100
-_RATIO_MATTERS_BYTES = 2**20
+_RATIO_MATTERS_BYTES, _TOTAL_MATTERS_BYTES = 2**20, 2**24
+_MAX_DIRECTORY_BYTES = 2**22  # of some 40,000 members
+_ZIP_END_BYTES, _ZIP64_LOCATOR_BYTES = 22, 20
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _NUMBERS = "biuf"
 
@@ -60,12 +64,13 @@ def write_weights(model: Any, path: Path, dtype: Literal["float16"] | None = Non
     return digest
 
 
-def read_weights(path: Path, sha256: str | None = None) -> Arrays:
+def read_weights(path: Path, sha256: str | None = None, size_bytes: int | None = None) -> Arrays:
     """Read a weights file.
 
     Args:
         path: the file.
         sha256: what its sha256 must be, checked before anything of it is parsed; None takes any.
+        size_bytes: what its size must be, compared before anything of it is read; None takes any.
 
     Returns:
         {variable name: array of finite numbers}.
@@ -74,6 +79,7 @@ def read_weights(path: Path, sha256: str | None = None) -> Arrays:
         WeightsUnavailable: the file is absent, is another one, is damaged, or is no weights file.
     """
     try:
+        _check_file(path, size_bytes)
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
             if sha256 is not None and found != sha256:
@@ -84,6 +90,18 @@ def read_weights(path: Path, sha256: str | None = None) -> Arrays:
             return _read_arrays(file, path)
     except OSError as error:
         raise WeightsUnavailable(f"Cannot read {path}: {error.strerror or error}. Check the path.") from None
+
+
+def _check_file(path: Path, size_bytes: int | None) -> None:
+    """Refuse what is no plain file, which may never end, and what has another size."""
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise WeightsUnavailable(f"{path} is no file. Give an .npz, or a folder with one and its manifest.")
+    if size_bytes is not None and about.st_size != size_bytes:
+        raise WeightsUnavailable(
+            f"{path} is not the file that its manifest describes: {about.st_size} bytes, expected {size_bytes}. "
+            "Delete it and fetch it again."
+        )
 
 
 def _values(variable: Any) -> np.ndarray:
@@ -110,9 +128,10 @@ def _write_arrays(file: IO[bytes], arrays: Arrays) -> None:
 
 def _read_arrays(file: IO[bytes], path: Path) -> Arrays:
     try:
+        _check_directory(file, path)
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-            _check_members(members, path)
+            _check_members(members, path, os.fstat(file.fileno()).st_size)
             return {info.filename.removesuffix(".npy"): _read_array(archive, info, path) for info in members}
     except LungzooError:
         raise
@@ -121,7 +140,20 @@ def _read_arrays(file: IO[bytes], path: Path) -> Arrays:
         raise _refusal(path, f"it is damaged ({reason})") from None
 
 
-def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
+def _check_directory(file: IO[bytes], path: Path) -> None:
+    """Refuse a list of members that alone would fill the memory; `zipfile` reads all of it when it opens a file."""
+    end = os.fstat(file.fileno()).st_size
+    file.seek(max(0, end - _ZIP_END_BYTES - _ZIP64_LOCATOR_BYTES))
+    last = file.read()
+    locator, record = last[:-_ZIP_END_BYTES], last[-_ZIP_END_BYTES:]
+    if not record.startswith(b"PK\x05\x06") or record[-2:] != b"\0\0":
+        raise _refusal(path, "it is damaged (File is not a zip file, or goes on behind its end)")
+    (size,) = struct.unpack("<I", record[12:16])
+    if size > _MAX_DIRECTORY_BYTES or locator.startswith(b"PK\x06\x07"):
+        raise _refusal(path, "it lists more members than any model has weights")
+
+
+def _check_members(members: list[zipfile.ZipInfo], path: Path, file_bytes: int) -> None:
     """Refuse what no weights file has, before any member is opened."""
     names = [info.filename for info in members]
     if not names:
@@ -139,7 +171,11 @@ def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
         swollen = info.file_size > _MAX_RATIO * max(info.compress_size, 1)
         if swollen and info.file_size > _RATIO_MATTERS_BYTES:
             raise _refusal(path, f"'{name}' would unpack to {info.file_size} bytes from {info.compress_size}")
-    total = sum(info.file_size for info in members)
+    packed, total = sum(info.compress_size for info in members), sum(info.file_size for info in members)
+    if packed > file_bytes:
+        raise _refusal(path, f"its members overlap: {packed} bytes of them in a file of {file_bytes}")
+    if total > max(_MAX_RATIO * packed, _TOTAL_MATTERS_BYTES):
+        raise _refusal(path, f"it would unpack to {total} bytes from {packed}")
     if total > MAX_BYTES:
         raise _refusal(path, f"it would unpack to {total} bytes; at most {MAX_BYTES} are read")
 

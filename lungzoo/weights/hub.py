@@ -1,82 +1,84 @@
 """Published weights by name: what there is, where a copy lies, and how it gets here.
 
-Manifests ship with lungzoo. `LUNGZOO_HUB` adds to them: a folder of further manifests with their files, or the http
-address of a mirror, whose copies are tried first. The sha256 of the manifest decides what is taken, whoever serves it.
+Manifests ship with lungzoo. `LUNGZOO_HUB` adds hubs: folders, addresses, Hugging Face repositories. What ships wins
+over a hub, and hubs are asked in their order; an address is asked for the files of other weights, too. The sha256 of
+the manifest decides what is taken, whoever serves it.
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+import dataclasses
 from pathlib import Path
 
-from lungzoo.content import cache_dir, content_dir, content_names
-from lungzoo.errors import ConfigError, UnknownNameError, WeightsUnavailable
-from lungzoo.weights.manifest import WeightsManifest, read_manifest
+from lungzoo.content import content_dir
+from lungzoo.errors import LungzooError, UnknownNameError, WeightsUnavailable
+from lungzoo.weights.manifest import WeightsManifest
+from lungzoo.weights.published import Published, is_offline, weights_cache
+from lungzoo.weights.sources import HUGGING_FACE, FolderSource, WebSource, configured, hugging_face
 
 PREFIX = "lungzoo:"
+PREFIXES = (PREFIX, HUGGING_FACE)
+
+__all__ = [
+    "PREFIX",
+    "PREFIXES",
+    "Published",
+    "fetch",
+    "fetch_file",
+    "find",
+    "get",
+    "is_offline",
+    "names",
+    "weights_cache",
+]
 
 
-@dataclass(frozen=True)
-class Published:
-    """Weights that have a name.
+def names(local: bool = False, offline: bool | None = None) -> list[str]:
+    """Return the names of all published weights, sorted.
 
     Args:
-        manifest: what is known of them.
-        folder: where the manifest lies.
+        local: leave out hubs that would be asked over a network.
+        offline: True never opens a connection; None asks `LUNGZOO_OFFLINE`.
+
+    Raises:
+        ConfigError, WeightsUnavailable: a hub is malformed, or cannot be read.
     """
-
-    manifest: WeightsManifest
-    folder: Path
-
-    @property
-    def shipped(self) -> Path:
-        """Where the file is if it came along with its manifest."""
-        return self.folder / self.manifest.file
-
-    @property
-    def cached(self) -> Path:
-        """Where the file is once it was fetched."""
-        return weights_cache() / f"{self.manifest.sha256[:12]}-{self.manifest.file}"
-
-    @property
-    def urls(self) -> tuple[str, ...]:
-        """Addresses to fetch it from, a mirror's first."""
-        mirror = _hub()
-        mirrored = (f"{mirror.rstrip('/')}/{self.manifest.file}",) if mirror and _is_address(mirror) else ()
-        return (*mirrored, *self.manifest.url)
-
-    def copies(self) -> dict[str, Path]:
-        """Return the copies that are here, intact or not: "shipped", "cached"."""
-        places = {"shipped": self.shipped, "cached": self.cached}
-        return {kind: path for kind, path in places.items() if path.is_file()}
+    offline = is_offline() if offline is None else offline
+    found = set(_shipped().names(offline))
+    for source in configured():
+        found |= set(source.names(offline)) if source.local or not local else set()
+    return sorted(found)
 
 
-def weights_cache() -> Path:
-    """Return the folder of fetched weights."""
-    return cache_dir() / "weights"
+def get(name: str, offline: bool | None = None) -> Published:
+    """Return published weights by name, with or without "lungzoo:", or those of "hf:ORG/NAME".
 
-
-def names() -> list[str]:
-    """Return the names of all published weights, sorted."""
-    return sorted(_folders())
-
-
-def get(name: str) -> Published:
-    """Return published weights by name, with or without "lungzoo:".
+    Args:
+        name: as `lungzoo weights list` shows it.
+        offline: True never opens a connection; None asks `LUNGZOO_OFFLINE`.
 
     Raises:
         UnknownNameError: no such weights.
-        ConfigError: their manifest is malformed.
+        ConfigError: their manifest, or the index of a hub, is malformed.
+        WeightsUnavailable: they are not among those here, and a hub that may have them cannot be read.
     """
-    name, folders = name.removeprefix(PREFIX), _folders()
-    if name not in folders:
-        raise UnknownNameError("published weights", name, folders, "lungzoo weights list")
-    path = folders[name] / f"{name}.toml"
-    manifest = read_manifest(path)
-    if manifest.name != name:
-        raise ConfigError(f"{path}: name must be that of the file. Received: '{manifest.name}'. Allowed: '{name}'.")
-    return Published(manifest, folders[name])
+    offline = is_offline() if offline is None else offline
+    if name.startswith(HUGGING_FACE):
+        return hugging_face(name).only(offline)
+    name = name.removeprefix(PREFIX)
+    if found := _shipped().find(name, offline):
+        mirrors = tuple(source.base for source in configured() if isinstance(source, WebSource))
+        return dataclasses.replace(found, bases=mirrors, where="")
+    failures: list[LungzooError] = []
+    for source in configured():
+        try:
+            if found := source.find(name, offline):
+                return found
+        except WeightsUnavailable as failure:  # the next hub may have them
+            failures.append(failure)
+    if failures:
+        raise failures[0]
+    raise UnknownNameError("published weights", name, names(offline=offline), "lungzoo weights list")
 
 
 def find(name: str) -> WeightsManifest:
@@ -85,20 +87,23 @@ def find(name: str) -> WeightsManifest:
 
 
 def fetch(name: str, offline: bool | None = None) -> Path:
-    """Return an intact copy of published weights, fetched into the cache where there is none.
+    """Return an intact copy of published weights; see `get` and `fetch_file`."""
+    return fetch_file(get(name, offline), offline)
+
+
+def fetch_file(published: Published, offline: bool | None = None) -> Path:
+    """Return an intact copy of the file of published weights, fetched into the cache where there is none.
 
     Args:
-        name: as `lungzoo weights list` shows it.
+        published: the weights.
         offline: True never opens a connection; None asks `LUNGZOO_OFFLINE`.
 
     Raises:
-        UnknownNameError, ConfigError: see `get`.
-        WeightsUnavailable: they are not here and cannot be fetched; says from where and to where.
+        WeightsUnavailable: it is not here and cannot be fetched; says from where and to where.
         StorageError: the cache cannot be written.
     """
-    published = get(name)
     manifest, cached = published.manifest, published.cached
-    if published.shipped.is_file():
+    if published.shipped is not None and published.shipped.is_file():
         if fault := manifest.fault(published.shipped):
             raise WeightsUnavailable(f"{published.shipped} is damaged ({fault}). Install lungzoo, or that hub, anew.")
         return published.shipped
@@ -126,21 +131,5 @@ def _offline_message(published: Published, damage: str | None) -> str:
     )
 
 
-def _folders() -> dict[str, Path]:
-    """Return {name: folder of its manifest}; what ships with lungzoo wins over a hub."""
-    hub = _hub()
-    found = {path.stem: path.parent for path in Path(hub).glob("*.toml")} if hub and not _is_address(hub) else {}
-    return found | {name: content_dir("weights") for name in content_names("weights")}
-
-
-def _hub() -> str | None:
-    return os.environ.get("LUNGZOO_HUB") or None
-
-
-def _is_address(hub: str) -> bool:
-    return hub.startswith(("http://", "https://"))
-
-
-def is_offline() -> bool:
-    """Tell whether `LUNGZOO_OFFLINE` forbids connections."""
-    return os.environ.get("LUNGZOO_OFFLINE", "").lower() not in ("", "0", "false", "no")
+def _shipped() -> FolderSource:
+    return FolderSource(content_dir("weights"))

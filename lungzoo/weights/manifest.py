@@ -6,19 +6,25 @@ import datetime
 import hashlib
 import json
 import math
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from lungzoo.atomic import write_atomic
 from lungzoo.config import ModelConfig
 from lungzoo.errors import ConfigError, storage_error
-from lungzoo.schema import Frozen, parse, read_toml
+from lungzoo.schema import Frozen, parse, parse_toml, read_toml
 from lungzoo.weights.toml import toml_text
 
-_HEX = r"^[0-9a-f]{64}$"
+NAME = r"^[a-z0-9][a-z0-9._-]*$"
+"""What published weights may be called; no such name leaves a folder."""
+FILE = r"^[A-Za-z0-9][A-Za-z0-9._-]*\.npz$"
+HEX = r"^[0-9a-f]{64}$"
+MAX_BYTES = 4 * 2**30
+"""Largest weights file that is fetched or read."""
+MAX_MANIFEST_BYTES = 2**24
 
 
 def _as_tuple(value: Any) -> Any:
@@ -86,22 +92,22 @@ class TrainedOn(Frozen):
 class WeightsManifest(Frozen):
     """Everything that is known of one weights file."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    name: str = Field(pattern=NAME)
     """Names the weights; equal to the manifest's file name where they are published."""
     title: str = ""
     """A line for people."""
     model: ModelConfig
     """The model that the weights belong to."""
-    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.npz$")
+    file: str = Field(pattern=FILE)
     """Name of the weights file, without a folder."""
     url: Annotated[
         tuple[Annotated[str, Field(pattern=r"^https?://[^\s]+$")], ...],
         BeforeValidator(_as_tuple),
     ] = ()
     """Addresses of the file, tried in this order; none where it lies beside the manifest."""
-    sha256: str = Field(pattern=_HEX)
+    sha256: str = Field(pattern=HEX)
     """sha256 of the file."""
-    size_bytes: int = Field(ge=1)
+    size_bytes: int = Field(ge=1, le=MAX_BYTES)
     """Size of the file."""
     licence: str = ""
     """Licence of the weights."""
@@ -143,7 +149,18 @@ def read_manifest(path: Path) -> WeightsManifest:
     Raises:
         ConfigError: it is malformed; unknown keys are named with the nearest known one.
     """
+    try:
+        size = path.stat().st_size
+    except OSError:
+        size = 0  # what is wrong with the path is said below
+    if size > MAX_MANIFEST_BYTES:
+        raise ConfigError(f"{path} is no manifest: {size} bytes; at most {MAX_MANIFEST_BYTES} are read.")
     return parse(WeightsManifest, _read_json(path) if path.suffix == ".json" else read_toml(path), str(path))
+
+
+def parse_manifest(content: bytes, where: str) -> WeightsManifest:
+    """Return the manifest that the content of a TOML file holds; raises ConfigError, with `where` it comes from."""
+    return parse(WeightsManifest, parse_toml(content, where), where)
 
 
 def write_manifest(manifest: WeightsManifest, path: Path) -> None:
@@ -154,13 +171,8 @@ def write_manifest(manifest: WeightsManifest, path: Path) -> None:
     """
     values = manifest.model_dump(mode="json", exclude_none=True)
     text = json.dumps(values, indent=1, ensure_ascii=False) + "\n" if path.suffix == ".json" else toml_text(values)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomic(path, text)
     except OSError as error:
         raise storage_error("write the manifest to", error) from error
 

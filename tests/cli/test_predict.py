@@ -76,12 +76,14 @@ def test_a_dataset_fills_a_folder_and_weights_load_once(
     from lungzoo.models import load as loading
 
     loaded: list[str] = []
-    load = loading.load
-    monkeypatch.setattr(loading, "load", lambda source: loaded.append(source) or load(source))
+    load = loading.load_resolved
+    monkeypatch.setattr(
+        loading, "load_resolved", lambda manifest, file: loaded.append(manifest.name) or load(manifest, file)
+    )
     text = predict(phantom.path, "-o", tmp_path / "out", "--format", "json")
     assert text.count("Wrote") == 12
     assert len(list((tmp_path / "out").glob("PHANTOM-*.json"))) == 12
-    assert loaded == [WEIGHTS]
+    assert loaded == [NAME]
 
 
 def test_an_ensemble_with_itself_changes_nothing(scan: Path, tmp_path: Path) -> None:

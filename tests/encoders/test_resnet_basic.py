@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -66,6 +68,9 @@ def test_weights_file_is_read_by_name(saved, monkeypatch):
     path, model = saved
     fetched = []
     monkeypatch.setattr(keras.utils, "get_file", lambda *args, **kwargs: fetched.append((args, kwargs)) or str(path))
+    monkeypatch.setattr(
+        resnet_basic, "load_by_layer", lambda model, path, md5: load_by_layer(model, path, md5_of(path))
+    )
     encoder = build_encoder(ENCODERS.get("resnet18"), in_channels=3, weights="imagenet")
     (name, url), settings = fetched[0]
     assert name == "resnet18_imagenet_1000_no_top.h5"
@@ -76,13 +81,24 @@ def test_weights_file_is_read_by_name(saved, monkeypatch):
     np.testing.assert_allclose(np.asarray(encoder(image, training=False)["P5"]), expected, rtol=1e-4)
 
 
+def md5_of(path) -> str:
+    return hashlib.md5(Path(path).read_bytes()).hexdigest()
+
+
 def test_a_file_of_another_network_is_refused(saved, tmp_path):
     path, model = saved
     write_legacy(tmp_path / "short.h5", model, drop=("stage3_unit1_sc",))
     with pytest.raises(WeightsUnavailable, match="1 layers differ, first 'stage3_unit1_sc'"):
-        load_by_layer(model, tmp_path / "short.h5")
+        load_by_layer(model, tmp_path / "short.h5", md5_of(tmp_path / "short.h5"))
     with pytest.raises(WeightsUnavailable, match="are of another network"):
-        load_by_layer(resnet_basic.resnet((3, 4, 6, 3)), path)
+        load_by_layer(resnet_basic.resnet((3, 4, 6, 3)), path, md5_of(path))
+
+
+def test_a_file_that_is_fetched_is_compared_with_its_hash(saved, monkeypatch):
+    path, _ = saved
+    monkeypatch.setattr(keras.utils, "get_file", lambda *args, **kwargs: str(path))
+    with pytest.raises(WeightsUnavailable, match="are not those that were published: the md5 differs"):
+        build_encoder(ENCODERS.get("resnet18"), in_channels=3, weights="imagenet")
 
 
 COMPARE = """

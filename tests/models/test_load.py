@@ -140,7 +140,7 @@ def test_files_of_other_kinds_are_not_opened(name: str, reason: str, exists: boo
 
 def test_a_file_without_a_manifest(copy: Path) -> None:
     (copy / "manifest.json").unlink()
-    with pytest.raises(UsageError, match=r"has no manifest \(looked for model\.toml, model\.json, manifest\.json\)"):
+    with pytest.raises(UsageError, match=r"\(looked for model\.toml, model\.json, manifest\.json, manifest\.toml\)"):
         load(copy / "model.npz")
     with pytest.raises(UsageError, match=r"has no manifest \(looked for manifest\.json, manifest\.toml\)"):
         load(copy)

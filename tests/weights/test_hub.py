@@ -14,7 +14,7 @@ import pytest
 
 from lungzoo import content
 from lungzoo.errors import BusyError, ConfigError, StorageError, UnknownNameError, WeightsUnavailable
-from lungzoo.weights import download, hub
+from lungzoo.weights import download, hub, receiving
 from lungzoo.weights.manifest import WeightsManifest, write_manifest
 
 
@@ -29,8 +29,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PAUSES_S", (0.01, 0.02))
-    monkeypatch.setattr(download, "TIMEOUT_S", 0.4)
+    monkeypatch.setattr(receiving, "PAUSES_S", (0.01, 0.02))
+    monkeypatch.setattr(receiving, "TIMEOUT_S", 0.4)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, 
     record = finished[0]
     per_fold = {record.fold: record for record in finished}
     counts = {key: sum(each.counts[key] for each in per_fold.values()) for key in record.counts}
-    lines += [_split_in_words(each.split) for _, each in sorted(per_fold.items(), key=lambda pair: pair[0] or 0)]
+    lines += [split_in_words(each.split) for _, each in sorted(per_fold.items(), key=lambda pair: pair[0] or 0)]
     smallest = record.config["score"]["min_lesion_px"]
     small = f"; {counts['small']} with a lesion under {smallest} px left out" if smallest > 1 else ""
     lines.append(f"Test: {counts['lesion']} slices with a lesion, {counts['empty']} without{small}.")
@@ -63,7 +63,7 @@ def _choice_in_words(record: RunRecord) -> str:
     )
 
 
-def _split_in_words(split: dict[str, Any]) -> str:
+def split_in_words(split: dict[str, Any]) -> str:
     """Say how patients were dealt: "Split by patient, seed 0: train/val/test 9/3/4 patients, …"."""
     kept, counted = _KEPT.get(split["grouping"], _KEPT["patient"])
     scheme = "" if split["scheme"] == "random" else f", {split['scheme']}"

@@ -1,0 +1,40 @@
+"""What must be said of weights beside their figures."""
+
+from __future__ import annotations
+
+from lungzoo.data.splits.split import UNNAMED
+from lungzoo.tracking.record import RunRecord
+from lungzoo.weights.manifest import WeightsManifest
+
+FEW_PATIENTS = 30
+"""Below so many test patients an interval says little, and may be too narrow."""
+_KNOWN_STARTS = ("random", "imagenet")
+
+
+def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
+    """Return sentences about what the figures of a run do not tell.
+
+    Args:
+        manifest: of the weights.
+        record: of their run.
+    """
+    data, split = record.dataset, record.split
+    found = [
+        f"Trained and tested on one dataset, {data['title']}; other scanners, protocols and patients were not tried.",
+        "One run with one seed: the intervals are over patients, and do not tell how another training would differ.",
+    ]
+    if split.get("leakage"):
+        found.insert(0, f"**{split['leakage']}**")
+    if split["patients"]["test"] < FEW_PATIENTS:
+        found.append(f"Only {split['patients']['test']} test patients: the intervals are rough.")
+    if split["grouping"] in (UNNAMED, "case"):
+        found.append("The dataset names no patients: the counts of patients above are of images.")
+    if not record.counts.get("empty"):
+        found.append("No test slice was free of lesions: how often it marks something in healthy lung is not known.")
+    if size_px := record.config["data"].get("size_px"):
+        found.append(f"It was trained on crops of {size_px}×{size_px} pixels, not on whole slices.")
+    if data.get("reader") == "phantom":
+        found.append("The data are a synthetic phantom: it has seen no patient, and its figures mean nothing for any.")
+    if manifest.source not in _KNOWN_STARTS:
+        found.append(f"It started from '{manifest.source}', whose own training patients are not listed here.")
+    return found

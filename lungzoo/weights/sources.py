@@ -1,0 +1,184 @@
+"""Where published weights may come from beside those that ship: a folder, an address, a Hugging Face repository."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lungzoo.errors import ConfigError, WeightsUnavailable
+from lungzoo.weights.documents import read_latest, read_pinned
+from lungzoo.weights.index import INDEX, MANIFEST, MAX_INDEX_BYTES, HubEntry, HubIndex, parse_index, read_index
+from lungzoo.weights.manifest import MAX_MANIFEST_BYTES, WeightsManifest, parse_manifest, read_manifest
+from lungzoo.weights.published import Published, hub_cache
+
+HUGGING_FACE = "hf:"
+_REPOSITORY = re.compile(r"hf:(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[A-Za-z0-9][\w.-]*))?")
+
+
+class Source(Protocol):
+    """A place with published weights."""
+
+    @property
+    def local(self) -> bool:
+        """Whether looking there opens no connection."""
+
+    def names(self, offline: bool) -> list[str]:
+        """Return the names of what is there. Raises as `find`."""
+
+    def find(self, name: str, offline: bool) -> Published | None:
+        """Return what has a name; None where nothing has.
+
+        Raises:
+            ConfigError: an index or a manifest is malformed.
+            WeightsUnavailable: the place does not answer, or serves what its index does not say.
+        """
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A folder with an index and a folder for each set of weights, or with manifests beside their files."""
+
+    path: Path
+    local: bool = True
+
+    def names(self, offline: bool) -> list[str]:
+        """See `Source`."""
+        index = self._index()
+        indexed = {entry.name for entry in index.weights} if index else set()
+        return sorted(indexed | {path.stem for path in self.path.glob("*.toml")})
+
+    def find(self, name: str, offline: bool) -> Published | None:
+        """See `Source`."""
+        index = self._index()
+        if index and (entry := index.find(name)):
+            return Published(self._indexed(entry), self.path / name, where=str(self.path))
+        if name not in self.names(offline):
+            return None
+        return Published(
+            _named(read_manifest(self.path / f"{name}.toml"), name, self.path), self.path, (), str(self.path)
+        )
+
+    def _index(self) -> HubIndex | None:
+        if not self.path.is_dir():
+            raise ConfigError(
+                f"The hub '{self.path}' is no folder. Allowed: a folder, http(s)://…, hf:ORG/NAME; several "
+                "with commas between them."
+            )
+        return read_index(self.path)
+
+    def _indexed(self, entry: HubEntry) -> WeightsManifest:
+        path = self.path / entry.name / MANIFEST
+        try:
+            content = path.read_bytes() if path.stat().st_size == entry.manifest_bytes else b""
+        except OSError as error:
+            raise WeightsUnavailable(
+                f"The hub {self.path} lacks {path.relative_to(self.path)}: {error.strerror}. Publish it again."
+            ) from None
+        if hashlib.sha256(content).hexdigest() != entry.manifest_sha256:
+            raise WeightsUnavailable(
+                f"{path} is not the manifest that the hub's index describes; the sha256 differs. Publish "
+                f"'{entry.name}' again."
+            )
+        return entry.check(parse_manifest(content, str(path)), str(path))
+
+
+@dataclass(frozen=True)
+class WebSource:
+    """The same folder, served over HTTP; of it, an address without an index mirrors the files of other weights."""
+
+    base: str
+    local: bool = False
+
+    def names(self, offline: bool) -> list[str]:
+        """See `Source`."""
+        return [entry.name for entry in self._index(offline).weights]
+
+    def find(self, name: str, offline: bool) -> Published | None:
+        """See `Source`."""
+        entry = self._index(offline).find(name)
+        if entry is None:
+            return None
+        url = f"{self.base}/{name}/{MANIFEST}"
+        remembered = hub_cache() / f"{entry.manifest_sha256[:24]}.toml"
+        content = read_pinned(url, entry.manifest_bytes, entry.manifest_sha256, remembered, offline)
+        manifest = entry.check(parse_manifest(content, url), url)
+        return Published(manifest, None, (f"{self.base}/{name}",), self.base)
+
+    def _index(self, offline: bool) -> HubIndex:
+        url = f"{self.base}/{INDEX}"
+        return read_latest(url, MAX_INDEX_BYTES, _remembered(url, ".json"), parse_index, offline)
+
+
+@dataclass(frozen=True)
+class HuggingFaceSource:
+    """A repository with one set of weights: manifest, file and card at its top."""
+
+    repository: str
+    revision: str = "main"
+    local: bool = False
+
+    def names(self, offline: bool) -> list[str]:
+        """See `Source`."""
+        return [self.only(offline).manifest.name]
+
+    def find(self, name: str, offline: bool) -> Published | None:
+        """See `Source`."""
+        found = self.only(offline)
+        return found if found.manifest.name == name else None
+
+    def only(self, offline: bool) -> Published:
+        """Return the weights of the repository. Raises as `find`."""
+        endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+        base = f"{endpoint}/{self.repository}/resolve/{self.revision}"
+        url = f"{base}/{MANIFEST}"
+        manifest = read_latest(url, MAX_MANIFEST_BYTES, _remembered(url, ".toml"), parse_manifest, offline)
+        return Published(manifest, None, (base,), f"{HUGGING_FACE}{self.repository}")
+
+
+def source_of(address: str) -> Source:
+    """Return the source that an address means.
+
+    Args:
+        address: a folder, http(s)://…, or hf:ORG/NAME, perhaps with @REVISION.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    if address.startswith(HUGGING_FACE):
+        return hugging_face(address)
+    if address.startswith(("http://", "https://")):
+        return WebSource(address.rstrip("/"))
+    if "://" in address:
+        raise ConfigError(f"A hub is a folder, http(s)://… or hf:ORG/NAME. Received: '{address}'")
+    return FolderSource(Path(address))
+
+
+def hugging_face(address: str) -> HuggingFaceSource:
+    """Return the source of "hf:ORG/NAME" or "hf:ORG/NAME@REVISION"; raises ConfigError."""
+    match = _REPOSITORY.fullmatch(address)
+    if match is None or ".." in address:
+        raise ConfigError(f"A Hugging Face repository is hf:ORG/NAME, perhaps with @REVISION. Received: '{address}'")
+    return HuggingFaceSource(match["name"], match["revision"] or "main")
+
+
+def configured() -> Sequence[Source]:
+    """Return the sources that `LUNGZOO_HUB` names, separated by commas or spaces; a folder may have spaces if alone."""
+    text = os.environ.get("LUNGZOO_HUB", "").strip()
+    addresses = [text] if text and Path(text).is_dir() else [part for part in re.split(r"[,\s]+", text) if part]
+    return [source_of(address) for address in addresses]
+
+
+def _named(manifest: WeightsManifest, name: str, folder: Path) -> WeightsManifest:
+    if manifest.name != name:
+        path = folder / f"{name}.toml"
+        raise ConfigError(f"{path}: name must be that of the file. Received: '{manifest.name}'. Allowed: '{name}'.")
+    return manifest
+
+
+def _remembered(url: str, ending: str) -> Path:
+    return hub_cache() / f"{hashlib.sha256(url.encode()).hexdigest()[:24]}{ending}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -153,6 +154,34 @@ def test_two_workers_of_which_one_is_killed(search):
     assert Counter(run.data.tags["trial"] for run in search.trials_in_store()) == Counter(list(outcomes))
     assert "SIGKILL" in search.said()
     assert len({json.dumps(outcome["values"]) for outcome in outcomes.values()}) == 4
+
+
+@pytest.mark.slow
+def test_another_machine_joins(search):
+    """The other machine is a second command in the same folder."""
+    address = f"127.0.0.1:{_free_port()}"
+    options = ("--epochs", "1", "--tuner", "random", "--trials", "8", "--workers", "1", "--listen", address)
+    process = search.start(*options)
+    search.wait_for(process, lambda: len(search.outcomes()) >= 1)
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{search.folder}/mlflow.db"}
+    join = ["join", "runs/tune-s", "--chief", address, "--name", "far"]
+    command = [sys.executable, "-m", "lungzoo", "tune", *join]
+    far = subprocess.run(command, cwd=search.folder, env=environment, capture_output=True, text=True, timeout=800)
+    assert far.returncode == 0, far.stderr
+    assert process.wait(800) == 0, search.said()
+
+    outcomes = search.outcomes()
+    assert sorted(outcomes) == [f"{number:04d}" for number in range(8)]
+    assert all(outcome["state"] == "finished" for outcome in outcomes.values()), outcomes
+    assert Counter(run.data.tags["trial"] for run in search.trials_in_store()) == Counter(list(outcomes))
+    assert "trial 0" in far.stderr  # it has done some of them
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port
 
 
 def _workers(process: subprocess.Popen[str]) -> list[psutil.Process]:

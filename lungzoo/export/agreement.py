@@ -20,8 +20,8 @@ class Agreement:
 
     Args:
         logits: of two logits.
-        scaled: of two logits, by the size of ours where that is above 1: beyond it rounding grows with the logit.
-        probability: of what becomes of the logits of the mask, in [0, 1].
+        scaled: of two logits, as a share of the largest of their head where that is above 1: rounding grows with it.
+        probability: of what becomes of the logits, in [0, 1].
         shapes: of the inputs.
     """
 
@@ -33,7 +33,7 @@ class Agreement:
     @property
     def holds(self) -> bool:
         """Whether the answers are the same."""
-        return self.scaled <= TOLERANCE
+        return self.scaled <= TOLERANCE and self.probability <= TOLERANCE
 
 
 def compare(ours: Sequence[Outputs], theirs: Sequence[Outputs], batches: Sequence[np.ndarray]) -> Agreement:
@@ -44,9 +44,9 @@ def compare(ours: Sequence[Outputs], theirs: Sequence[Outputs], batches: Sequenc
     """
     pairs = [pair for one, other in zip(ours, theirs, strict=True) for pair in _pairs(one, other)]
     return Agreement(
-        max(float(np.abs(a - b).max()) for _, a, b in pairs),
-        max(float((np.abs(a - b) / np.maximum(np.abs(a), 1)).max()) for _, a, b in pairs),
-        max(float(np.abs(probabilities(a) - probabilities(b)).max()) for head, a, b in pairs if head == "mask"),
+        max(float(np.abs(a - b).max()) for a, b in pairs),
+        max(float(np.abs(a - b).max() / max(np.abs(a).max(), 1)) for a, b in pairs),
+        max(float(np.abs(probabilities(a) - probabilities(b)).max()) for a, b in pairs),
         tuple(batch.shape for batch in batches),
     )
 
@@ -59,7 +59,7 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def _pairs(ours: Outputs, theirs: Outputs) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def _pairs(ours: Outputs, theirs: Outputs) -> list[tuple[np.ndarray, np.ndarray]]:
     pairs = []
     for head, expected in ours.items():
         found: Any = theirs.get(head)
@@ -67,5 +67,5 @@ def _pairs(ours: Outputs, theirs: Outputs) -> list[tuple[str, np.ndarray, np.nda
             what = "is missing" if found is None else f"has the shape {found.shape} instead of {expected.shape}"
             what = "has values that are not finite" if found is not None and found.shape == expected.shape else what
             raise ExportError(f"the output '{head}' of the file {what}")
-        pairs.append((head, expected.astype(np.float64), found.astype(np.float64)))
+        pairs.append((expected.astype(np.float64), found.astype(np.float64)))
     return pairs

@@ -113,8 +113,9 @@ def export_weights(predictor: Predictor, request: Request) -> Exported:
         agreement = _write_and_compare(job, kind, made, _batches(examples.shown, kind))
         if not request.quantise and not agreement.holds:
             raise ExportError(
-                f"'{predictor.manifest.name}' as {request.kind} answers differently: by up to {agreement.logits:.2g} "
-                f"on {examples.source}; allowed are {TOLERANCE:g}. Nothing was written. Try another format."
+                f"'{predictor.manifest.name}' as {request.kind} answers differently: by up to "
+                f"{agreement.probability:.2g} in probability and {agreement.scaled:.2g} of the largest logit on "
+                f"{examples.source}; allowed are {TOLERANCE:g}. Nothing was written. Try another format."
             )
         sheet = sheet_of(predictor, request.kind, request.quantise, job.shape, agreement, examples.source)
         sheet["files"] = files_of(scratch, [made, *(scratch / path.name for path in place.beside)])
@@ -192,7 +193,8 @@ def _as_arrays(outputs: dict[str, object]) -> Outputs:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:300].rstrip(".") or type(error).__name__
+    text = str(error).strip().partition("\n")[0].partition("<unknown>")[0]  # after it MLIR prints its own stack
+    return text[:300].rstrip(".") or type(error).__name__
 
 
 @contextmanager

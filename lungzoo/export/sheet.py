@@ -44,7 +44,7 @@ def sheet_of(
             "input_shapes": [list(each) for each in found.shapes],
             "max_difference_logits": found.logits,
             "max_difference_probability": found.probability,
-            "allowed": None if quantise else f"{TOLERANCE:g}, of logits beyond 1 in size that share of it",
+            "allowed": None if quantise else f"{TOLERANCE:g} in probability, and of the largest logit",
         },
         "weights": {key: getattr(manifest, key) for key in about},
         "model": manifest.model.model_dump(mode="json"),

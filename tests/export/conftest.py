@@ -22,13 +22,15 @@ SIZES = {"encoder_options": {"width": 4}, "encoder_depth": 2, "decoder_channels"
 def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Write random weights of a small network with their manifest, and return their folder."""
 
-    def make(protocol: dict[str, Any] | None = None, sizes: dict[str, Any] = SIZES, **model: Any) -> Path:
+    def make(
+        protocol: dict[str, Any] | None = None, sizes: dict[str, Any] = SIZES, deviation: float = 0.05, **model: Any
+    ) -> Path:
         folder: Path = tmp_path_factory.mktemp("weights")
         config = ModelConfig.model_validate({"name": "cnn_scratch", **sizes, **model})
         network = build_model(config)
         rng = np.random.default_rng(0)
         for variable in network.weights:  # statistics of BatchNorm and biases, too, unlike those of a new network
-            noise = rng.normal(0, 0.05, variable.shape).astype(np.float32)
+            noise = rng.normal(0, deviation, variable.shape).astype(np.float32)
             variable.assign(variable.numpy() + (np.abs(noise) if "variance" in variable.path else noise))
         sha256 = write_weights(network, folder / "tiny.npz")
         about = {"file": "tiny.npz", "sha256": sha256, "size_bytes": (folder / "tiny.npz").stat().st_size}

@@ -15,6 +15,7 @@ import pytest
 from lungzoo.config import PhantomConfig
 from lungzoo.data.readers.phantom import PhantomReader
 from lungzoo.data.store import PreparedDataset
+from lungzoo.export.agreement import compare
 from lungzoo.export.contract import EXPORT_FORMATS
 from lungzoo.export.export import Request, export_weights
 from lungzoo.export.heads import with_heads
@@ -142,7 +143,8 @@ def test_shipped_weights_on_real_slices(name: str, grey_slices: np.ndarray, tmp_
     predictor = open_predictor(WEIGHTS)
     slices = grey_slices[..., None].astype(np.float32) / 255
     out = export(predictor, name, tmp_path, side_px=128 if EXPORT_FORMATS.get(name).fixed_size else None)
-    assert largest_difference(predictor, name, out, slices) < 1e-4
+    ours = {"mask": np.asarray(predictor.model.predict_on_batch(slices))}
+    assert compare([ours], [EXPORT_FORMATS.get(name).run(out, slices)], [slices]).holds
 
 
 # One of every family of encoders, and decoders that resize by what they see.
@@ -159,7 +161,8 @@ MODELS = [
 @pytest.mark.parametrize("name", ["onnx", "litert"])
 @pytest.mark.parametrize("model", MODELS)
 def test_every_family(model: str, name: str, make_predictor: Callable[..., Predictor], tmp_path: Path) -> None:
-    export(make_predictor(sizes={}, name=model), name, tmp_path)  # compares by itself
+    # Noise that does not grow from layer to layer of a deep network; the export compares by itself.
+    export(make_predictor(sizes={}, deviation=0.001, name=model), name, tmp_path)
     assert (tmp_path / f"model{EXPORT_FORMATS.get(name).suffix}.json").exists()
 
 

@@ -62,16 +62,23 @@ def test_what_it_says(make_predictor: Callable[..., Predictor]) -> None:
     assert said["input"]["axes"] == ["batch", "height", "width", "channels"]
 
 
-def test_differences_count_by_the_size_of_large_logits() -> None:
+def test_logits_count_by_the_largest_and_probabilities_as_they_are() -> None:
+    """Of 0.002 in 50 nothing is left; of 0.0005 at 0, where sigmoid rises by a quarter, 0.000125."""
+    empty = [np.zeros((1, 1, 3, 1))]
     ours = {"mask": np.array([0.0, 0.5, -50.0]).reshape(1, 1, 3, 1)}
-    theirs = {"mask": np.array([0.00005, 0.50005, -50.002]).reshape(1, 1, 3, 1)}
-    found = compare([ours], [theirs], [np.zeros((1, 1, 3, 1))])
+    theirs = {"mask": np.array([0.0, 0.5, -50.002]).reshape(1, 1, 3, 1)}
+    found = compare([ours], [theirs], empty)
     assert found.logits == pytest.approx(0.002)
-    assert found.scaled == pytest.approx(5e-5)
-    assert found.probability == pytest.approx(5e-5 / 4, rel=1e-3)
+    assert found.scaled == pytest.approx(4e-5)
+    assert found.probability < 1e-12
     assert found.holds
-    theirs["mask"][0, 0, 0, 0] = 0.00011
-    assert not compare([ours], [theirs], [np.zeros((1, 1, 3, 1))]).holds
+    theirs["mask"][0, 0, 0, 0] = 0.0005
+    found = compare([ours], [theirs], empty)
+    assert found.probability == pytest.approx(1.25e-4, rel=1e-3)
+    assert not found.holds
+    small = compare([{"mask": np.zeros((1, 1, 3, 1))}], [{"mask": np.full((1, 1, 3, 1), 1.1e-4)}], empty)
+    assert small.scaled == pytest.approx(1.1e-4)
+    assert not small.holds
 
 
 def test_probabilities_by_hand() -> None:

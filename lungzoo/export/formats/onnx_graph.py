@@ -17,6 +17,7 @@ def write(job: Job, path: Path) -> None:
 
     job.model.export(str(path), format="onnx", verbose=False, input_signature=[input_spec(job.shape)])
     graph = onnx.load(str(path))
+    _spell_out_erfc(graph.graph)
     axes = AXES[len(job.shape)]
     _name_axes(graph.graph.input[0], axes)
     # tf2onnx keeps the order in which TensorFlow flattens a dictionary: by key.
@@ -34,6 +35,24 @@ def run(path: Path, batch: np.ndarray) -> Outputs:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, {"image": batch}), strict=True))
+
+
+def _spell_out_erfc(graph: Any) -> None:
+    """Put 1 − erf in the place of erfc, which TensorFlow makes of GELU, and which ONNX does not have."""
+    from onnx import helper, numpy_helper
+
+    nodes = list(graph.node)
+    if not any(node.op_type == "Erfc" for node in nodes):
+        return
+    graph.initializer.append(numpy_helper.from_array(np.float32(1), "erfc_one"))
+    del graph.node[:]
+    for node in nodes:
+        if node.op_type != "Erfc":
+            graph.node.append(node)
+            continue
+        erf = f"{node.output[0]}_erf"
+        graph.node.append(helper.make_node("Erf", [node.input[0]], [erf]))
+        graph.node.append(helper.make_node("Sub", ["erfc_one", erf], [node.output[0]]))
 
 
 def _rename(graph: Any, old: str, new: str) -> None:

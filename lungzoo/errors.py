@@ -83,6 +83,10 @@ class BusyError(LungzooError):
     """Another lungzoo process is using the same folder."""
 
 
+class ExportError(LungzooError):
+    """A model does not become a file of another kind, or the file answers differently; nothing is left of it."""
+
+
 class TrackingError(LungzooError):
     """The tracking store cannot be reached or read."""
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from lungzoo.config import ExperimentConfig, PhantomConfig
 from lungzoo.data.readers.phantom import PhantomReader
@@ -28,11 +31,28 @@ def shared_dir() -> Path:
 
     `LUNGZOO_SHARED` names it; otherwise it is `shared` beside the checkout.
     """
-    named = os.environ.get("LUNGZOO_SHARED")
-    path = Path(named) if named else ROOT.parent / "shared"
+    path = _shared()
     if not path.is_dir():
         pytest.skip(f"no shared test data at {path}; set LUNGZOO_SHARED to the folder that has it")
     return path
+
+
+def _shared() -> Path:
+    named = os.environ.get("LUNGZOO_SHARED")
+    return Path(named) if named else ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def grey_slices() -> np.ndarray:
+    """Three slices with a nodule, uint8 (3, H, W): of LIDC-IDRI where the shared data are, else synthetic."""
+    archive = _shared() / "data" / "lidc_idri_slices.zip"
+    if not archive.is_file():
+        items = PhantomReader(PhantomConfig(patients=3, slices_per_patient=8, size_px=128)).patient(0)
+        hu = np.stack([each.image for each in items if each.mask.any()][:3])
+        return np.round(np.clip((hu + 1350) / 1500, 0, 1) * 255).astype(np.uint8)
+    with zipfile.ZipFile(archive) as files:
+        names = [name for name in files.namelist() if "/images/" in name and name.endswith(".png")][:3]
+        return np.stack([np.asarray(Image.open(files.open(name)).convert("L")) for name in names])
 
 
 @pytest.fixture(scope="session")

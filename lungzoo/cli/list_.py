@@ -187,6 +187,25 @@ def best(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
     _print(rows, pattern, as_json, hidden=("settings",))
 
 
+@app.command()
+def formats(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
+    """Kinds of files that `lungzoo export` writes."""
+    from lungzoo.export.contract import EXPORT_FORMATS
+
+    rows = [
+        {
+            "name": name,
+            "ending": kind.suffix or "folder",
+            "size": "fixed" if kind.fixed_size else "any",
+            "quantize": list(kind.quantise),
+            "description": f"{kind.title}; read by {kind.reader}",
+            "packages": list(kind.packages),
+        }
+        for name, kind in EXPORT_FORMATS.items()
+    ]
+    _print(rows, pattern, as_json, hidden=("packages",))
+
+
 def _origin(tuned: TunedConfig) -> str:
     about = tuned.provenance
     return f"{about.trials} trials of {about.tuner}, space '{about.space}'"

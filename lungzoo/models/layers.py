@@ -19,7 +19,8 @@ class PadToStride(keras.layers.Layer):
     def call(self, image: Any) -> Any:
         """(B, H, W, C) -> (B, ⌈H/s⌉·s, ⌈W/s⌉·s, C); likewise with three spatial axes."""
         shape = ops.shape(image)
-        ends = [[0, -side % stride] for side, stride in zip(shape[1:-1], self.strides, strict=True)]
+        # Nothing negative is divided: tf2onnx rounds such quotients towards zero.
+        ends = [[0, (s - side % s) % s] for side, s in zip(shape[1:-1], self.strides, strict=True)]
         return ops.pad(image, [[0, 0], *ends, [0, 0]])
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

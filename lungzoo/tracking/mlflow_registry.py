@@ -16,6 +16,7 @@ import numpy as np
 from mlflow.entities import LoggedModel, LoggedModelOutput, Metric, Run
 from mlflow.exceptions import MlflowException
 
+from lungzoo.tracking import mlflow_served
 from lungzoo.tracking.summary import Champion
 from lungzoo.weights.manifest import read_manifest
 from mlflow import MlflowClient
@@ -144,7 +145,8 @@ def _save_model(folder: Path, weights: Path, champion: Champion, run_id: str, mo
         answers = [TensorSpec(numbers, shape, None if alone else name) for name, shape in champion.outputs.items()]
         save_model(
             str(folder),
-            loader_module=champion.loader,
+            loader_module=mlflow_served.__name__,
+            model_config={mlflow_served.LOADER_KEY: champion.loader},
             data_path=str(weights),
             mlflow_model=Model(run_id=run_id, model_id=model_id, model_uuid=model_id),
             signature=ModelSignature(Schema([TensorSpec(numbers, champion.input_shape)]), Schema(answers)),

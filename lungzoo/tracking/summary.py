@@ -13,7 +13,7 @@ class Champion:
 
     Args:
         fingerprint: of the run.
-        loader: module that MLflow loads the weights with, by its `_load_pyfunc(folder)`.
+        loader: module that loads the weights when MLflow serves them, by its `load_served(folder)`.
         input_shape: of a batch; -1 where any size goes.
         outputs: {name: shape} of what the model answers.
         tags: what a version of the registered model says of itself.

@@ -15,7 +15,8 @@ from lungzoo.errors import ConfigError
 # Lung (air in alveoli, vessels) is darker than this; chest wall, heart and dense lesions are brighter.
 _BRIGHTEST_LUNG_HU = -400.0
 _BRIGHTEST_LUNG_SHARE = 0.35
-_DEVIATIONS = 3.0
+DEVIATIONS = 3.0
+"""Standard deviations around the mean that `normalise = "zscore"` spreads over [0, 1], on either side."""
 _CHUNK = 64
 
 
@@ -115,4 +116,4 @@ class Scaling:
         if self._statistics is None:
             return scaled
         mean, deviation = self._statistics.mean[number], self._statistics.deviation[number]
-        return tf.clip_by_value((scaled - mean) / (2 * _DEVIATIONS * deviation) + 0.5, 0.0, 1.0)
+        return tf.clip_by_value((scaled - mean) / (2 * DEVIATIONS * deviation) + 0.5, 0.0, 1.0)

@@ -77,7 +77,8 @@ class AdaptiveAveragePooling(keras.layers.Layer):
         """Return the (bins, size) matrix whose rows average."""
         place = ops.expand_dims(ops.arange(size, dtype="int32"), 0)
         cell = ops.expand_dims(ops.arange(self.bins, dtype="int32"), 1)
-        start, stop = cell * size // self.bins, -(-(cell + 1) * size // self.bins)
+        # Rounded up without a negative quotient, which tf2onnx would round towards zero.
+        start, stop = cell * size // self.bins, ((cell + 1) * size + self.bins - 1) // self.bins
         inside = ops.cast(ops.logical_and(place >= start, place < stop), "float32")
         return inside / ops.cast(stop - start, "float32")
 

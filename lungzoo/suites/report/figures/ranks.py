@@ -10,6 +10,8 @@ from lungzoo.suites.report.figures.contract import report_figure
 from lungzoo.suites.report.figures.style import INK, MUTED, names_of, new_figure
 from lungzoo.suites.report.report import Report
 
+_TICKS = 25
+
 
 @report_figure("ranks", title="How do the arms rank over patients?", order=30)
 def ranks(report: Report) -> Any:
@@ -28,7 +30,7 @@ def ranks(report: Report) -> Any:
     axes.set_ylim(top + 0.55 * half, -0.3)
     axes.axis("off")
     axes.hlines(0, 1, len(arms), color=INK, lw=1)
-    for tick in range(1, len(arms) + 1):
+    for tick in range(1, len(arms) + 1, 1 + len(arms) // _TICKS):
         axes.vlines(tick, -0.12, 0, color=INK, lw=1)
         axes.text(tick, -0.2, str(tick), ha="center", va="bottom", fontsize=8)
     for number, clique in enumerate(bars):

@@ -95,7 +95,9 @@ def shown_lines(arms: Iterable[ArmResults], has: Callable[[ArmResults], object])
 
 
 def say_rest(figure: Any, shown: int, total: int) -> None:
-    """Write under a figure that it does not show every arm."""
+    """Write under a figure, above its legend, that it does not show every arm."""
     if shown < total:
         text = f"The first {shown} of {total} arms, in the order of the table."
-        figure.supxlabel(text, fontsize=8, color=MUTED)
+        for legend in figure.legends:
+            legend.set_title(text, prop={"size": 8})
+            legend.get_title().set_color(MUTED)

@@ -1,0 +1,55 @@
+"""`lungzoo export`: a model with its weights as a file that others read."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from lungzoo.export.export import Exported
+
+
+class Quantise(StrEnum):
+    """How numbers are stored."""
+
+    float16 = "float16"
+    int8 = "int8"
+
+
+def export(
+    name: str = typer.Argument(help="Published name, run:ID, or path of weights with a manifest."),
+    to: str = typer.Option(..., "--to", help="onnx, litert, savedmodel, keras or npz; see: lungzoo list formats"),
+    out: Path = typer.Option(..., "--out", "-o", help="File to make (savedmodel: folder); OUT.json lies beside it."),
+    size: int | None = typer.Option(
+        None, min=16, help="Height and width of the input, where the format fixes them (litert)."
+    ),
+    quantize: Quantise | None = typer.Option(None, help="Smaller numbers: float16 (litert, npz) or int8 (litert)."),
+    data: Path | None = typer.Option(
+        None, help="Prepared dataset: answers are compared on slices of its validation split, and int8 is fitted to "
+        "its training split. \\[default: a synthetic chest]"
+    ),
+    force: bool = typer.Option(False, "--force", help="Replace existing files."),
+) -> None:  # fmt: skip
+    """Write a model for those who do not have lungzoo; its answers are compared with ours before it is kept."""
+    from lungzoo.cli.output import without_native_logs
+    from lungzoo.export.export import Request, check_request, export_weights
+    from lungzoo.inference.members import open_members
+
+    request = Request(to, out, size, quantize.value if quantize else None, data, force)
+    check_request(request)
+    with without_native_logs(), open_members([name]) as (predictor,):
+        made = export_weights(predictor, request)
+    typer.echo(_in_words(made, request.quantise))
+
+
+def _in_words(made: Exported, quantise: str | None) -> str:
+    found = made.agreement
+    shape = "×".join("any" if side is None else str(side) for side in made.shape)
+    than = f"{quantise} answers differ from float32" if quantise else "Answers differ from lungzoo's"
+    return (
+        f"Wrote {made.place.out} ({made.size_bytes / 1e6:.2f} MB, input {shape}) and {made.place.sheet.name}.\n"
+        f"{than} by up to {found.logits:.2g} in logits, {found.probability:.2g} in probability, on {made.source}."
+    )

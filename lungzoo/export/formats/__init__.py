@@ -1,0 +1,1 @@
+"""Kinds of files that a model is exported to, one file each."""

@@ -1,0 +1,46 @@
+"""The weights file of lungzoo: arrays by the name of their variable, and the manifest that says whose they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lungzoo.export.contract import EXPORT_FORMATS, ExportFormat, Job, Outputs
+from lungzoo.models.load import load
+from lungzoo.weights.file import write_weights
+from lungzoo.weights.manifest import write_manifest
+
+
+def write(job: Job, path: Path) -> None:
+    """Write the arrays of all heads, and the manifest beside them."""
+    sha256 = write_weights(job.whole, path, "float16" if job.quantise else None)
+    about = {"file": path.name, "url": (), "sha256": sha256, "size_bytes": path.stat().st_size}
+    write_manifest(job.manifest.model_copy(update=about), path.with_suffix(".json"))
+
+
+def run(path: Path, batch: np.ndarray) -> Outputs:
+    """Answer as `lungzoo.load` reads the file."""
+    from lungzoo.export.heads import with_heads
+
+    answers = with_heads(load(path)).predict_on_batch(batch)
+    return {name: np.asarray(values) for name, values in answers.items()}
+
+
+def _manifest(path: Path) -> tuple[Path, ...]:
+    return (path.with_suffix(".json"),)
+
+
+EXPORT_FORMATS.add(
+    "npz",
+    ExportFormat(
+        title="arrays of NumPy, with the architecture's settings as JSON",
+        suffix=".npz",
+        reader="NumPy; as a model lungzoo",
+        write=write,
+        run=run,
+        quantise=("float16",),
+        any_backend=True,
+        beside=_manifest,
+    ),
+)

@@ -98,6 +98,6 @@ def say_rest(figure: Any, shown: int, total: int) -> None:
     """Write under a figure, above its legend, that it does not show every arm."""
     if shown < total:
         text = f"The first {shown} of {total} arms, in the order of the table."
-        for legend in figure.legends:
+        for legend in figure.legends or [legend for axes in figure.axes if (legend := axes.get_legend())]:
             legend.set_title(text, prop={"size": 8})
             legend.get_title().set_color(MUTED)

@@ -25,7 +25,10 @@ from lungzoo.inference.volume import Volume
 WEIGHTS = "lungzoo:unet_mobilenetv2_035-lidc-v1"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "exporting.md"
 SIDE_PX = 64
-each_format = pytest.mark.parametrize("name", EXPORT_FORMATS.names())
+_SLOW = ("litert", "savedmodel")
+each_format = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in _SLOW else []) for name in EXPORT_FORMATS.names()]
+)
 
 
 def export(predictor: Predictor, name: str, folder: Path, **more: Any) -> Path:

@@ -53,7 +53,10 @@ def test_more_arms_than_colours_say_how_many_are_shown(study):
         leave(study, run)
     figures = drawn(build_report(study.suite, study.tracker, DRAWS))
     for name in ("learning", "calibration", "froc"):
-        assert figures[name].get_supxlabel() == "The first 8 of 11 arms, in the order of the table."
+        figure = figures[name]
+        legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
+        titles = {legend.get_title().get_text() for legend in legends if legend}
+        assert titles == {"The first 8 of 11 arms, in the order of the table."}
 
 
 def test_the_forest_shows_the_means_of_the_table(whole_report):

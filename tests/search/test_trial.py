@@ -87,7 +87,7 @@ def test_a_later_rung_goes_on_from_the_checkpoint(trials, tracker, events):
     assert second.until == 3
     assert second.curve[:2] == first.curve
     assert second.curve == whole.curve
-    assert second.train_seconds < whole.train_seconds
+    assert 0 < second.train_seconds <= second.seconds  # without what the first trained
     continued, alone = (_variables(trials, tracker, number) for number in ("0001", "0002"))
     assert all(np.array_equal(one, other) for one, other in zip(continued, alone, strict=True))
     epochs = [event.epoch for event in events if type(event).__name__ == "EpochDone"]

@@ -120,6 +120,8 @@ def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     for part in location:
         if isinstance(part, int):
             continue
+        if part not in current.model_fields:  # the name of an entry of a table, whose model is at hand already
+            continue
         current = _inner_model(current.model_fields[part].annotation)
         if current is None:
             return []

@@ -41,7 +41,11 @@ class SearchResults:
     @property
     def ranked(self) -> list[Outcome]:
         """All trials, best validation Dice first, those without one last."""
-        return sorted(self.outcomes, key=lambda outcome: (-(outcome.val_dice or -math.inf), outcome.number))
+
+        def place(outcome: Outcome) -> tuple[float, str]:
+            return math.inf if outcome.val_dice is None else -outcome.val_dice, outcome.number
+
+        return sorted(self.outcomes, key=place)
 
     @property
     def best(self) -> Outcome | None:

@@ -108,7 +108,7 @@ def values_of(parameter: Parameter) -> tuple[Any, ...] | None:
     if step is None:
         return None
     values, value = [], low
-    while value <= high * (1 + 1e-9):
+    while value <= high + 1e-9 * abs(high):
         values.append(int(value) if parameter.whole else float(value))
         value = value * step if parameter.scale == "log" else low + len(values) * step
     return tuple(values)

@@ -40,6 +40,11 @@ def test_the_best_is_one_that_was_not_ended_early():
     assert found.cost() == "1 failed, 2 finished, 1 pruned; 8 epochs in 6 s of training, 10 s in all."
 
 
+def test_a_dice_of_nothing_is_better_than_none():
+    found = results(outcome(0, None, "failed"), outcome(1, 0.0))
+    assert [each.number for each in found.ranked] == ["0001", "0000"]
+
+
 def test_nothing_finished():
     found = results(outcome(0, None, "failed"))
     assert (found.best, found.tuned()) == (None, None)

@@ -15,6 +15,7 @@ from .conftest import BASE, SPACE, make_space
 
 def test_values_of_a_range_with_a_step():
     assert values_of(Parameter(low=0.0, high=0.4, step=0.2)) == pytest.approx((0.0, 0.2, 0.4))
+    assert values_of(Parameter(low=-2.0, high=-1.0, step=0.5)) == pytest.approx((-2.0, -1.5, -1.0))
     assert values_of(Parameter(low=2, high=5)) == (2, 3, 4, 5)
     assert values_of(Parameter(low=4, high=64, step=2, scale="log")) == (4, 8, 16, 32, 64)
     assert values_of(Parameter(low=1e-3, high=1e-1, scale="log")) is None
@@ -50,6 +51,11 @@ def test_a_parameter_comes_after_the_one_it_depends_on():
 def test_limits_that_make_no_sense(parameter, message):
     with pytest.raises(ConfigError, match=message):
         make_space(**{"train.batch_size": parameter})
+
+
+def test_a_typo_within_a_parameter_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"hihg'\. Did you mean 'high'\?"):
+        make_space(**{"train.learning_rate": {"low": 1e-3, "hihg": 1e-1}})
 
 
 def test_a_typo_in_a_key_names_the_nearest():

@@ -28,6 +28,11 @@ def load_suite(name: str) -> SuiteConfig:
             f"Suite '{suite.name}': primary_metric '{suite.primary_metric}' is of volumes, and suites score slices. "
             "See: lungzoo list metrics"
         )
+    if METRICS.get(suite.primary_metric).better == "zero":
+        raise ConfigError(
+            f"Suite '{suite.name}': primary_metric '{suite.primary_metric}' is a signed error, best near 0, by which "
+            "arms cannot be ranked. Take its absolute value, or another metric; see: lungzoo list metrics"
+        )
     return suite
 
 

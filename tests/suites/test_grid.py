@@ -89,9 +89,13 @@ def test_every_fold_has_its_run_unless_one_is_named():
 
 @pytest.mark.parametrize(
     ("metric", "message"),
-    [("dise", "Did you mean 'dice'?.*lungzoo list metrics"), ("absolute_volume_error_mm3", "is of volumes")],
+    [
+        ("dise", "Did you mean 'dice'?.*lungzoo list metrics"),
+        ("absolute_volume_error_mm3", "is of volumes"),
+        ("area_error", "is a signed error, best near 0, by which arms cannot be ranked"),
+    ],
 )
-def test_a_primary_metric_that_slices_do_not_have(tmp_path, metric, message):
+def test_a_primary_metric_that_does_not_lead_a_suite(tmp_path, metric, message):
     file = tmp_path / "mine.toml"
     arms = 'arms = [{models = ["cnn_scratch"], transfers = ["scratch"]}]\n'
     file.write_text(f'name = "mine"\ntitle = "t"\nprimary_metric = "{metric}"\n{arms}')

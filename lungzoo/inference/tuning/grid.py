@@ -112,7 +112,7 @@ class Grid:
         near: list[list[int]] = np.argwhere(self.dice >= self.dice.max() - TIE).tolist()
         return self.at(min(near, key=self._rank))
 
-    def _rank(self, place: list[int]) -> tuple[float, ...]:
+    def _rank(self, place: Sequence[int]) -> tuple[float, ...]:
         index, thresholds = tuple(place), self.axes.thresholds
         steps = sum(value > 0 for axis, value in enumerate(place) if axis != 1)
         away = abs(thresholds[place[1]] - self.plain)

@@ -154,7 +154,7 @@ def _answers(streams: Sequence[Iterator[SliceAnswer]]) -> Iterator[tuple[int | N
         if len(answers) == 1:
             yield None, answers[0].row, answers[0].probability
             continue
-        together: np.ndarray = np.mean([each.probability for each in answers], axis=0, dtype=np.float32)
+        together = np.asarray(np.mean([each.probability for each in answers], axis=0, dtype=np.float32))
         yield None, answers[0].row, together
         for member, answer in enumerate(answers):
             yield member, answer.row, answer.probability

@@ -58,6 +58,8 @@ def test_volumes_together() -> None:
     assert (found.curve.scans, found.curve.lesions, found.curve.candidates) == (3, 4, 5)
     assert (found.sensitivity.mean, found.sensitivity.cases, found.sensitivity.patients) == (0.5, 4, 2)
     assert (found.false_positives.mean, found.false_positives.patients) == (pytest.approx(1 / 3), 3)
+    assert 0 <= found.sensitivity.low <= found.sensitivity.high <= 1  # two patients alone would give ends beyond
+    assert 0 <= found.false_positives.low <= found.false_positives.high
     sizes = {ends: interval.mean for ends, interval in found.by_size.items()}
     assert sizes == {(0.0, 6.0): 1.0, (6.0, 8.0): 1.0, (8.0, 15.0): 0.0, (15.0, 30.0): 0.0}
     assert found.curve.sensitivity_at(8.0) == 0.75

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from lungzoo.data.pipeline import Pipeline
+from lungzoo.data.readers.folder import FolderReader
 from lungzoo.data.store import PreparedDataset
+from lungzoo.data.writer import import_dataset
 from lungzoo.errors import ConfigError, UsageError
 from lungzoo.evaluation.evaluate import evaluate
 from lungzoo.inference.predictor import Passes, Predictor
@@ -23,6 +25,7 @@ from lungzoo.inference.tuning.kept import Choice, look
 from lungzoo.inference.tuning.run import tune
 from lungzoo.inference.tuning.scores import score
 from lungzoo.inference.tuning.tuned import check_out, write_tuned
+from lungzoo.inference.volume import Volume
 from lungzoo.weights.manifest import read_manifest
 
 Make = Callable[..., Predictor]
@@ -138,3 +141,26 @@ def test_weights_whose_patients_are_unknown_are_refused(make_member: Make, phant
         tune([make_member(), make_member(name="b", patients={"train": ()})], phantom, Passes(), quietly)
     with pytest.raises(ConfigError, match=r"'phantom' lacks 1 of the \d+ patients of 'c', such as NOBODY\. Give the"):
         tune([make_member(name="c", patients={"val": ("NOBODY",)})], phantom, Passes(), quietly)
+
+
+def test_volumes_are_scored_as_volumes(
+    make_member: Make, make_volume: Callable[..., Volume], save_nifti: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A nodule of 2 × 16 voxels, and a false voxel in one of its slices and one without; a step drops those."""
+    image, mask = np.full((5, 32, 32), -850, np.int16), np.zeros((5, 32, 32), np.uint8)
+    image[1:3, 5:9, 5:9] = image[2, 20, 20] = image[4, 20, 20] = 60
+    mask[1:3, 5:9, 5:9] = 1
+    for patient in "ABC":
+        (tmp_path / "in" / patient).mkdir(parents=True)
+        save_nifti(tmp_path / "in" / patient / "image.nii", make_volume(image, source_code="RAS"))
+        save_nifti(tmp_path / "in" / patient / "mask.nii", make_volume(mask, source_code="RAS"))
+    import_dataset(FolderReader(tmp_path / "in", {}), "folder", tmp_path / "data")
+    member = make_member(level=0.64, patients={"train": ["A"], "val": ["B"], "test": ["C"]})
+    outcome = tune([member], PreparedDataset(tmp_path / "data"), Passes(), quietly)
+    assert not outcome.grid.axes.per_slice
+    assert (outcome.grid.lesion_cases, outcome.grid.empty_cases) == (2, 3)
+    assert (outcome.plain.dice, outcome.plain.marked) == (pytest.approx((1 + 32 / 33) / 2), 1)
+    assert (outcome.chosen.dice, outcome.chosen.marked) == (1.0, 0)
+    steps = outcome.chosen.choice.steps
+    assert steps.min_volume_mm3 > 1.125 or steps.largest == 1  # a voxel has 1.125 mm³
+    assert steps.min_area_mm2 == 0

@@ -1,4 +1,4 @@
-"""`--hub`: where published weights are looked for beside those that ship."""
+"""`--hub` and `--weights`: which weights are meant, and where published ones are looked for beside those that ship."""
 
 from __future__ import annotations
 
@@ -11,7 +11,27 @@ HUB_OPTION = typer.Option(
 )
 
 
+_SUITE = "suite:"
+
+
 def use_hubs(hubs: list[str]) -> None:
     """Put hubs before those of `LUNGZOO_HUB`, for this process and those that it starts."""
     if hubs:
         os.environ["LUNGZOO_HUB"] = ",".join([*hubs, os.environ.get("LUNGZOO_HUB", "")]).rstrip(",")
+
+
+def named_weights(names: list[str]) -> list[str]:
+    """Return names of single weights in the place of "suite:NAME/ARM", which means every finished run of an arm.
+
+    Raises:
+        UsageError: no such suite or arm, or no run of it is finished.
+    """
+    if not any(name.startswith(_SUITE) for name in names):
+        return names
+    from lungzoo.suites.compare.members import arm_weights
+    from lungzoo.tracking.mlflow_tracker import MlflowTracker
+
+    found: list[str] = []
+    for name in names:
+        found += arm_weights(name.removeprefix(_SUITE), MlflowTracker) if name.startswith(_SUITE) else [name]
+    return found

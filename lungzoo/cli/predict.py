@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lungzoo.cli.hubs import HUB_OPTION, use_hubs
+from lungzoo.cli.hubs import HUB_OPTION, named_weights, use_hubs
 
 if TYPE_CHECKING:
     from lungzoo.inference.outputs import Plan
@@ -27,7 +27,8 @@ def predict(
     ),
     weights: list[str] = typer.Option(
         ..., "--weights", "-w",
-        help="Published name, run:ID, hf:ORG/NAME, or path of weights with a manifest; several are averaged.",
+        help="Published name, run:ID, suite:NAME/ARM, hf:ORG/NAME, or path of weights with a manifest; several are "
+        "averaged.",
     ),
     hub: list[str] = HUB_OPTION,
     formats: list[str] = typer.Option(
@@ -42,7 +43,11 @@ def predict(
     fill_holes: bool | None = typer.Option(None, "--fill-holes/--no-fill-holes", help="Fill what a lesion encloses."),
     min_volume_mm3: float | None = typer.Option(None, min=0, help="Drop components that are smaller."),
     largest: int | None = typer.Option(None, min=1, help="Keep at most so many components."),
-    tta: bool = typer.Option(False, "--tta", help="Average over mirror images: four times the work."),
+    min_area_mm2: float | None = typer.Option(None, min=0, help="Drop smaller components of each slice by itself."),
+    largest_per_slice: int | None = typer.Option(None, min=1, help="Keep at most so many components of each slice."),
+    tta: bool | None = typer.Option(
+        None, "--tta/--no-tta", help="Average over mirror images: four times the work. \\[default: as the weights say]"
+    ),
     batch_size: int = typer.Option(4, min=1, help="Slices at once; halved where memory runs out."),
     tile: int | None = typer.Option(None, min=32, help="Cut slices into overlapping tiles of this many pixels a side."),
     force: bool = typer.Option(False, "--force", help="Replace existing files."),
@@ -64,6 +69,7 @@ def predict(
     found = find_inputs(inputs, Reading(series, hu_offset))
     plans = plan_outputs(found, out, formats, force)
     steps = {"lungs": lungs, "fill_holes": fill_holes, "min_volume_mm3": min_volume_mm3, "largest": largest}
+    steps |= {"min_area_mm2": min_area_mm2, "largest_per_slice": largest_per_slice}
     changes = {key: value for key, value in steps.items() if value is not None}
     settings = Settings(threshold, changes, Passes(batch_size, tile, tta, tell))
 
@@ -74,7 +80,7 @@ def predict(
 
     with ExitStack() as stack:
         with without_native_logs():
-            members = stack.enter_context(open_members(weights))
+            members = stack.enter_context(open_members(named_weights(weights)))
         predict_all(plans, members, settings, lambda: progress_bar("Predicting"), done)
 
 

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lungzoo.cli.tune_postprocess import postprocess
+
 if TYPE_CHECKING:
     from lungzoo.config import SpaceConfig
     from lungzoo.search.plan import SearchPlan
     from lungzoo.search.results import SearchResults
 
 app = typer.Typer(help="Search hyperparameters, and take over what was found.", no_args_is_help=True)
+app.command("postprocess")(postprocess)
 SPACE = typer.Argument(help="Name of a shipped search space, or a path to a .toml file; see: lungzoo list spaces")
 
 

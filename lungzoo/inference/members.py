@@ -11,6 +11,10 @@ from lungzoo.inference.ensemble import labels_of
 from lungzoo.inference.predictor import Predictor, open_predictor
 
 _RUN = "run:"
+TUNED = "tuned.json"
+"""In a folder that `lungzoo tune postprocess` made: what was tried and chosen."""
+MEMBER = "member-"
+"""What the folders of an ensemble's members there begin with."""
 
 
 @contextmanager
@@ -18,7 +22,7 @@ def open_members(names: Sequence[str]) -> Iterator[list[Predictor]]:
     """Load models by what their weights are called; a run's are kept in a scratch folder meanwhile.
 
     Args:
-        names: published names, "run:ID", or paths of weights with a manifest.
+        names: published names, "run:ID", paths of weights with a manifest, or of an ensemble that was tuned.
 
     Raises:
         UsageError: no such weights, or of a kind that is not opened; models that do not go together.
@@ -27,10 +31,20 @@ def open_members(names: Sequence[str]) -> Iterator[list[Predictor]]:
         TrackingError: the store of a run does not answer.
     """
     with tempfile.TemporaryDirectory(prefix="lungzoo-") as scratch:
-        sources = [_fetched(name, Path(scratch) / str(place)) for place, name in enumerate(names)]
+        single = [one for name in names for one in _unfolded(name)]
+        sources = [_fetched(name, Path(scratch) / str(place)) for place, name in enumerate(single)]
         members = [open_predictor(source) for source in sources]
         labels_of(members)
         yield members
+
+
+def _unfolded(name: str) -> list[str]:
+    """Return the members of an ensemble that `lungzoo tune postprocess` wrote, in its order; else the name itself."""
+    folder = Path(name)
+    if name.startswith(_RUN) or not (folder / TUNED).is_file():
+        return [name]
+    members = sorted(folder.glob(f"{MEMBER}*"), key=lambda path: (len(path.name), path.name))
+    return [str(path) for path in members] or [name]
 
 
 def _fetched(name: str, folder: Path) -> str | Path:

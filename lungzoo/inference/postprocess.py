@@ -19,25 +19,40 @@ class PostprocessConfig(Frozen):
     """Only what lies in the lung fields counts."""
     fill_holes: bool = False
     """Fill what a lesion encloses, slice by slice."""
+    min_area_mm2: float = Field(0.0, ge=0)
+    """Drop smaller components of each slice, whatever lies in the slices beside it."""
+    largest_per_slice: int | None = Field(None, ge=1)
+    """Keep at most so many components of each slice, the largest."""
     min_volume_mm3: float = Field(0.0, ge=0)
     """Drop components that are smaller."""
     largest: int | None = Field(None, ge=1)
     """Keep at most so many components, the largest."""
 
+    def without_unknown(self, spacing_mm: tuple[float, float, float]) -> PostprocessConfig:
+        """Return the steps that can be taken where a spacing (z, y, x) may be NaN: the others need one."""
+        known = np.isfinite(spacing_mm)
+        gone = ({} if known.all() else {"min_volume_mm3": 0.0}) | ({} if known[1:].all() else {"min_area_mm2": 0.0})
+        return self.model_copy(update=gone)
 
-def postprocess(mask: np.ndarray, config: PostprocessConfig, voxel_mm3: float) -> np.ndarray:
+
+def postprocess(
+    mask: np.ndarray, config: PostprocessConfig, voxel_mm3: float, pixel_mm2: float = float("nan")
+) -> np.ndarray:
     """Take the steps that a config names after `lungs`, for which `within` does.
 
     Args:
         mask: uint8 {0, 1} (Z, Y, X).
         config: the steps.
         voxel_mm3: volume of a voxel; needed for `min_volume_mm3`.
+        pixel_mm2: area of a pixel; needed for `min_area_mm2`.
 
     Returns:
         uint8 {0, 1} (Z, Y, X).
     """
     if config.fill_holes:
         mask = fill_holes(mask)
+    if config.min_area_mm2 or config.largest_per_slice is not None:
+        mask = by_slice(mask, config, pixel_mm2)
     if config.min_volume_mm3:
         mask = remove_small(mask, config.min_volume_mm3, voxel_mm3)
     return mask if config.largest is None else keep_largest(mask, config.largest)
@@ -63,6 +78,26 @@ def fill_holes(mask: np.ndarray) -> np.ndarray:
     for z in np.flatnonzero([bool(plane.any()) for plane in mask]):
         filled[z] = binary_fill_holes(mask[z])
     return filled
+
+
+def by_slice(mask: np.ndarray, config: PostprocessConfig, pixel_mm2: float) -> np.ndarray:
+    """Take the steps `min_area_mm2` and `largest_per_slice` with each slice by itself.
+
+    Args:
+        mask: bool or uint8 (Z, Y, X).
+        config: the steps.
+        pixel_mm2: area of a pixel.
+
+    Returns:
+        A new array like `mask`.
+    """
+    kept = mask.copy()
+    for z in np.flatnonzero([bool(plane.any()) for plane in mask]).tolist():
+        plane = mask[z : z + 1]
+        if config.min_area_mm2:
+            plane = remove_small(plane, config.min_area_mm2, pixel_mm2)
+        kept[z] = plane[0] if config.largest_per_slice is None else keep_largest(plane, config.largest_per_slice)[0]
+    return kept
 
 
 def remove_small(mask: np.ndarray, min_volume_mm3: float, voxel_mm3: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -49,6 +49,11 @@ class Settings:
         """Return the steps after the models."""
         return predictors[0].protocol.postprocess.model_copy(update=self.changes)
 
+    def run_as(self, predictors: Sequence[Predictor]) -> Passes:
+        """Return how the models are run."""
+        chosen = self.passes.flips
+        return replace(self.passes, flips=predictors[0].protocol.flips if chosen is None else chosen)
+
     def cut(self, predictors: Sequence[Predictor]) -> float:
         """Return the threshold."""
         return predictors[0].protocol.threshold if self.threshold is None else self.threshold
@@ -72,23 +77,35 @@ def predict_scan(
     """
     labels = labels_of(predictors)
     volume = found.read()
-    steps, threshold = settings.postprocess(predictors), settings.cut(predictors)
-    if steps.min_volume_mm3 and not np.isfinite(volume.voxel_mm3):
-        raise DatasetError(
-            f"{found.source}: its spacing is unknown, so components cannot be sorted out by volume. Leave "
-            "--min-volume-mm3 out."
-        )
+    steps, volume = _steps(found, volume, settings, predictors)
+    threshold, passes = settings.cut(predictors), settings.run_as(predictors)
     try:
-        mask, probability, chances = _run(volume, predictors, settings.passes, threshold, steps.lungs, progress)
+        mask, probability, chances = _run(volume, predictors, passes, threshold, steps.lungs, progress)
     except DatasetError as error:
         raise DatasetError(f"{found.source}: {error}") from None
-    mask = postprocess(mask, steps, volume.voxel_mm3)
+    mask = postprocess(mask, steps, volume.voxel_mm3, volume.pixel_mm2)
     mask, probability = _whole(mask, volume), _whole(probability, volume)
     chances = None if chances is None else _whole(chances, volume)
     geometry = volume.info.geometry if volume.info else None
     lesions = measure_lesions(mask, probability, volume.spacing_mm, geometry, chances)
     weights = tuple(predictor.manifest for predictor in predictors)
-    return Result(found.source, volume, mask, lesions, labels, weights, threshold, steps, flips=settings.passes.flips)
+    return Result(found.source, volume, mask, lesions, labels, weights, threshold, steps, flips=bool(passes.flips))
+
+
+def _steps(
+    found: Input, volume: Volume, settings: Settings, predictors: Sequence[Predictor]
+) -> tuple[PostprocessConfig, Volume]:
+    """Return the steps that this scan can take, and the scan with a note on those that only the manifest asks for."""
+    wanted = settings.postprocess(predictors)
+    steps = wanted.without_unknown(volume.spacing_mm)
+    lost = [key for key in ("min_volume_mm3", "min_area_mm2") if getattr(wanted, key) != getattr(steps, key)]
+    if refused := [key for key in lost if settings.changes.get(key)]:
+        raise DatasetError(
+            f"{found.source}: its spacing is unknown, so components cannot be sorted out by size. Leave "
+            f"--{refused[0].replace('_', '-')} out."
+        )
+    notes = [f"its spacing is unknown, so {key} = {getattr(wanted, key):g} of the weights is left out" for key in lost]
+    return steps, replace(volume, notes=(*volume.notes, *notes)) if notes else volume
 
 
 def region_of(lungs: np.ndarray | None, shape_zyx: tuple[int, ...]) -> Region:

@@ -28,13 +28,13 @@ class Passes:
     Args:
         batch_size: inputs at once.
         tile_px: cut slices into overlapping tiles of this side; None takes them whole, of 3D models in tiles of 192.
-        flips: average over mirror images.
+        flips: average over mirror images; None does as the manifest of the first model says, see `Settings`.
         tell: is given a line where something was changed on the way.
     """
 
     batch_size: int = 4
     tile_px: int | None = None
-    flips: bool = False
+    flips: bool | None = None
     tell: Callable[[str], None] = lambda line: None
 
 
@@ -75,12 +75,14 @@ class Predictor:
         manifest: of its weights.
         protocol: what the manifest says of its input.
         is_3d: it takes stacks of slices as the depth of a volume.
+        file: where the weights lie; None for a model made by hand.
     """
 
     model: Any
     manifest: WeightsManifest
     protocol: Protocol
     is_3d: bool
+    file: Path | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -112,7 +114,8 @@ def open_predictor(source: str | Path) -> Predictor:
 
     manifest, file = resolve(source)
     protocol = protocol_of(manifest)  # a malformed one is told before the network is built
-    return Predictor(load_resolved(manifest, file), manifest, protocol, MODELS.get(manifest.model.name).dims == 3)
+    is_3d = MODELS.get(manifest.model.name).dims == 3
+    return Predictor(load_resolved(manifest, file), manifest, protocol, is_3d, file)
 
 
 class _Windows:

@@ -27,12 +27,14 @@ class Protocol:
         statistics: mean and deviation of the training split; None where `data.normalise` is "window".
         threshold: probability from which a voxel is lesion.
         postprocess: what is done to the mask by default.
+        flips: whether mirror images are averaged by default.
     """
 
     data: DataConfig
     statistics: Statistics | None
     threshold: float
     postprocess: PostprocessConfig
+    flips: bool = False
 
 
 def protocol_of(manifest: WeightsManifest) -> Protocol:
@@ -47,12 +49,15 @@ def protocol_of(manifest: WeightsManifest) -> Protocol:
     threshold = _table(manifest.protocol, "score", where).get("threshold", _THRESHOLD)
     if not isinstance(threshold, int | float) or not 0 < threshold < 1:
         raise ConfigError(f"{where}: score.threshold must be a number between 0 and 1. Received: {threshold!r}")
+    flips = _table(manifest.protocol, "predict", where).get("flips", False)
+    if not isinstance(flips, bool):
+        raise ConfigError(f"{where}: predict.flips must be true or false. Received: {flips!r}")
     statistics = _statistics(_table(manifest.protocol, "intensity", where), where)
     if data.normalise == "zscore" and statistics is None:
         raise ConfigError(
             f"{where} says normalise = 'zscore', but not the mean and deviation. Write the manifest anew."
         )
-    return Protocol(data, statistics if data.normalise == "zscore" else None, float(threshold), postprocess)
+    return Protocol(data, statistics if data.normalise == "zscore" else None, float(threshold), postprocess, flips)
 
 
 def _table(protocol: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:

@@ -61,6 +61,11 @@ class Volume:
         z, y, x = self.spacing_mm
         return z * y * x
 
+    @property
+    def pixel_mm2(self) -> float:
+        """Area of a pixel of a slice; NaN where the spacing is unknown."""
+        return self.spacing_mm[1] * self.spacing_mm[2]
+
 
 def whole(
     image: np.ndarray, units: Units, info: VolumeInfo, dicom: DicomSource | None = None, notes: tuple[str, ...] = ()

@@ -63,7 +63,8 @@ def test_each_step_after_the_model_can_be_asked_for(scan: Path, tmp_path: Path) 
     predict(scan, "-o", tmp_path / "a.json", *steps, "--batch-size", 3)
     report = json.loads((tmp_path / "a.json").read_text())
     assert report["made_with"]["postprocess"] == {
-        "lungs": True, "fill_holes": True, "min_volume_mm3": 60.0, "largest": 2,
+        "lungs": True, "fill_holes": True, "min_volume_mm3": 60.0, "largest": 2, "min_area_mm2": 0.0,
+        "largest_per_slice": None,
     }  # fmt: skip
     assert (report["made_with"]["threshold"], report["made_with"]["flips"]) == (0.3, True)
     assert len(report["lesions"]) <= 2

@@ -97,3 +97,21 @@ def test_a_crop_without_a_pair_of_lungs_counts_as_a_whole() -> None:
     image = np.full((2, 64, 64), 40, np.int16)
     image[:, 30:34, 30:34] = -900
     assert find_lungs(image).all()
+
+
+def test_each_slice_by_itself() -> None:
+    """A bar through two slices, a pixel beside it and a pair above: of pixels of 0.5 mm², 1 mm² takes two."""
+    mask = stack([[1, 1, 1, 0, 1, 0]], [[1, 1, 1, 0, 0, 0]], [[0, 0, 0, 0, 1, 1]])
+    without_the_pixel = [[[1, 1, 1, 0, 0, 0]], [[1, 1, 1, 0, 0, 0]], [[0, 0, 0, 0, 1, 1]]]
+    assert postprocess(mask, PostprocessConfig(min_area_mm2=1.0), 1.0, 0.5).tolist() == without_the_pixel
+    assert postprocess(mask, PostprocessConfig(largest_per_slice=1), 1.0).tolist() == without_the_pixel
+    assert mask[0, 0, 4] == 1
+    assert postprocess(mask, PostprocessConfig(largest=1), 1.0)[2].sum() == 0
+
+
+def test_steps_without_a_spacing() -> None:
+    nan = float("nan")
+    config = PostprocessConfig(min_area_mm2=1.0, min_volume_mm3=2.0, largest=3)
+    assert config.without_unknown((1.0, 1.0, 1.0)) == config
+    assert config.without_unknown((nan, 1.0, 1.0)) == PostprocessConfig(min_area_mm2=1.0, largest=3)
+    assert config.without_unknown((nan, nan, nan)) == PostprocessConfig(largest=3)

@@ -17,7 +17,7 @@ from lungzoo.errors import DatasetError, UsageError
 from lungzoo.inference.inputs import Input, Reading, find_inputs
 from lungzoo.inference.members import open_members
 from lungzoo.inference.predict import Settings, predict_scan, region_of
-from lungzoo.inference.predictor import Predictor
+from lungzoo.inference.predictor import Passes, Predictor
 from lungzoo.inference.volume import Volume
 
 
@@ -102,6 +102,30 @@ def test_volumes_need_a_spacing(make_predictor: Callable[..., Predictor]) -> Non
     volume = Volume(np.zeros((1, 32, 32), np.uint8), "uint8", np.arange(1), (1, 32, 32))
     with pytest.raises(DatasetError, match=r"its spacing is unknown.* Leave --min-volume-mm3 out"):
         predict_scan(scan(volume), [make_predictor()], Settings(changes={"min_volume_mm3": 3.0}))
+
+
+def test_what_only_the_weights_ask_for_is_left_out_without_a_spacing(make_predictor: Callable[..., Predictor]) -> None:
+    image = np.zeros((1, 32, 32), np.uint8)
+    image[0, 4, 4] = 255
+    volume = Volume(image, "uint8", np.arange(1), (1, 32, 32))
+    predictor = make_predictor(protocol={"postprocess": {"min_area_mm2": 9.0, "min_volume_mm3": 9.0}})
+    result = predict_scan(scan(volume), [predictor], Settings())
+    assert result.mask.sum() == 1
+    assert not result.postprocess.min_area_mm2
+    assert result.volume.notes[1] == "its spacing is unknown, so min_area_mm2 = 9 of the weights is left out"
+
+
+def test_the_manifest_says_whether_mirror_images_are_averaged(
+    make_predictor: Callable[..., Predictor], make_volume: Callable[..., Volume]
+) -> None:
+    found, predictor = (
+        scan(make_volume(np.zeros((1, 32, 32), np.int16))),
+        make_predictor(protocol={"predict": {"flips": True}}),
+    )
+    assert predict_scan(found, [predictor], Settings()).flips
+    assert not predict_scan(found, [predictor], Settings(passes=Passes(flips=False))).flips
+    assert not predict_scan(found, [make_predictor()], Settings()).flips
+    assert predict_scan(found, [make_predictor()], Settings(passes=Passes(flips=True))).flips
 
 
 def test_weights_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ def test_everything_is_read(make_manifest: Callable[..., WeightsManifest]) -> No
         ({"intensity": {"mean": [0.3], "deviation": [0]}}, "must hold a mean and a deviation"),
         ({"intensity": {"mean": "x"}}, "must hold a mean and a deviation"),
         ({"score": {"threshold": 1.0}}, "score.threshold must be a number between 0 and 1. Received: 1.0"),
+        ({"predict": {"flips": 1}}, "predict.flips must be true or false. Received: 1"),
         ({"postprocess": {"largest": 0}}, "postprocess: largest"),
     ],
 )

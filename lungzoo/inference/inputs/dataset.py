@@ -22,12 +22,15 @@ def find(path: Path, reading: Reading) -> list[Input]:
     """Return the volumes of a dataset in the order of its cases; raises DatasetError where it is damaged."""
     dataset = PreparedDataset(path)
     return [
-        Input(re.sub(r"[^\w.+-]+", "_", name), path, name in dataset.volumes, False, partial(_read, dataset, name))
+        Input(
+            re.sub(r"[^\w.+-]+", "_", name), path, name in dataset.volumes, False, partial(read_volume, dataset, name)
+        )
         for name in dict.fromkeys(dataset.cases["volume"].astype(str))
     ]
 
 
-def _read(dataset: PreparedDataset, name: str) -> Volume:
+def read_volume(dataset: PreparedDataset, name: str) -> Volume:
+    """Return the slices of a volume that the dataset holds, in the order of z."""
     cases = dataset.cases
     rows = np.flatnonzero(cases["volume"].to_numpy() == name)
     rows = rows[np.argsort(cases["z"].to_numpy()[rows], kind="stable")]

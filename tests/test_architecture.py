@@ -23,6 +23,7 @@ MAX_LINES = 400
 LAYERS = (
     ("__main__", "serialisation"),
     ("cli",),
+    ("explain",),
     ("suites", "search", "inference"),
     ("executors",),
     ("experiment",),

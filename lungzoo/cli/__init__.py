@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from lungzoo.cli import bench, data, list_, predict, train, tune, ui, weights
+from lungzoo.cli import bench, data, explain, list_, predict, train, tune, ui, weights
 from lungzoo.errors import LungzooError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(weights.app, name="weights")
 app.add_typer(tune.app, name="tune")
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
+app.command("explain")(explain.explain)
 app.command("ui")(ui.ui)
 
 
@@ -39,6 +40,7 @@ _LEFT = {
     ("tune", "join"): "Run again to go on with the trials that were cut off.",
     ("bench", "reproduce"): "Run again to go on from the last checkpoint, if --runs named a folder for it.",
     ("predict",): "Scans that were done are written; of the one in hand nothing is.",
+    ("explain",): "Nothing was written.",
     ("data", "import"): "Nothing was imported, and what was half written is removed. Run again to start over.",
     ("data", "phantom"): "Nothing was made, and what was half written is removed. Run again to start over.",
 }

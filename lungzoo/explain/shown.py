@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lungzoo.data.preprocess.grid import Grid
 from lungzoo.errors import UsageError
 from lungzoo.explain.contract import Subject
 from lungzoo.inference.prepare import Prepared, prepare
@@ -46,7 +47,7 @@ def show(subject: Subject) -> Shown:
 
     Raises:
         DatasetError: the scan does not go with the weights.
-        UsageError: the region has no pixel on the model's grid.
+        UsageError: the region lies outside of the model's grid.
     """
     marked = np.zeros(subject.volume.image.shape, np.uint8)
     marked[subject.row] = subject.region
@@ -55,8 +56,19 @@ def show(subject: Subject) -> Shown:
     rows = np.array([subject.row])
     region = prepared.read_marked(rows)[0]
     if subject.region.any() and not region.any():
-        raise UsageError(
-            f"The region of {int(subject.region.sum())} pixel(s) has none on the grid that '{manifest.name}' looks at. "
-            "Choose a larger lesion, or another place with --at."
-        )
+        region = _nearest(subject.region, prepared.source.grid(subject.row), manifest.name)
     return Shown(prepared.read(rows), region, prepared, subject.row)
+
+
+def _nearest(region: np.ndarray, grid: Grid, weights: str) -> np.ndarray:
+    """Return the one pixel of a grid that lies nearest to the middle of a region too small for it."""
+    middle = np.argwhere(region).mean(axis=0)
+    place = np.rint((middle - grid.origin_yx) / grid.step_yx).astype(int)
+    if (place < 0).any() or (place >= grid.shape_yx).any():
+        raise UsageError(
+            f"The region lies outside of what '{weights}' looks at, such as the box of the lungs. Choose another place "
+            "with --at."
+        )
+    found = np.zeros(grid.shape_yx, bool)
+    found[tuple(place)] = True
+    return found

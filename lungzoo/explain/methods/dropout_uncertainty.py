@@ -52,7 +52,7 @@ def check(predictors: Sequence[Predictor], options: Options) -> None:
     if not dropout_layers(predictor.model):
         raise UsageError(
             f"'{predictor.manifest.name}' has no dropout, so its answers are always the same. Take --method "
-            "uncertainty with several --weights, or flip-uncertainty; models get dropout from model.decoder_dropout in training."
+            "uncertainty with several --weights, or flip-uncertainty. model.decoder_dropout in training brings some."
         )
 
 

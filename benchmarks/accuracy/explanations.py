@@ -3,9 +3,9 @@
 Slices whose lesion is found are explained, one per nodule, shifted as in scoring so that the lesion is not always in
 the middle. Two figures, each with an interval over patients:
 
-- pointing game (Zhang et al. 2016, arXiv:1608.00507): share of maps whose largest value lies in the reference lesion. A
-  point in the whole slice does so by chance as often as the lesion's share of the slice; the most probable pixel of the
-  network itself is how well it could be done.
+- pointing game (Zhang et al. 2016, arXiv:1608.00507): share of maps whose largest value lies in the reference lesion,
+  and within 8 pixels of it, half a cell of the deepest level. A random point does so as often as the lesion's share of
+  the slice; the most probable pixel of the network itself is how well it could be done.
 - deletion (Petsiuk et al. 2018, arXiv:1806.07421): pixels are replaced by the slice's median in the order of the map,
   and the network sees what is left; the mean probability over the predicted mask, averaged over shares 0, 2, 5, 10, 20
   and 40% of the pixels. Smaller is better. Compared with a random order of 8×8 squares, and with the map of a network
@@ -26,6 +26,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 import lungzoo
 from lungzoo.config import DataConfig, ScoreConfig
@@ -38,9 +39,10 @@ from lungzoo.explain.methods.occlusion import log_odds_of, occlusion_map, patche
 from lungzoo.inference.batches import Batches
 from lungzoo.models.assemble import build_model
 from lungzoo.models.load import resolve
-from lungzoo.statistics.bootstrap import patient_bootstrap
+from lungzoo.statistics.bootstrap import intervals
 
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+NEAR_PX = 8
 PATCH, STRIDE, REACH = (16, 16), (8, 8), (200, 200)
 Maker = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -60,8 +62,8 @@ def main() -> None:
     print(
         f"{len(found)} of {len(cases)} slices with a lesion that is found, {len({case[2] for case in found})} patients"
     )
-    area = np.mean([reference.mean() for _, reference, _ in found])
-    print(f"chance: a point lies in the lesion in {area:.3f} of slices")
+    area, near = (np.mean([grown(case[1], by).mean() for case in found]) for by in (0, NEAR_PX))
+    print(f"a random point: in the lesion {area:.3f}, within {NEAR_PX} px {near:.3f}")
     makers = {f"Seg-Grad-CAM {level}": cam_maker(model, level) for level in sorted(model.get_layer("encoder").output)}
     random = build_model(manifest.model)
     makers["Seg-Grad-CAM P4, random weights"] = cam_maker(random, "P4")
@@ -145,22 +147,39 @@ def deletion(model: Any, image: np.ndarray, region: np.ndarray, order: np.ndarra
 
 def report(name: str, make: Maker, model: Any, cases: list[tuple[np.ndarray, np.ndarray, str]]) -> None:
     """Print the figures of one method."""
-    hits, left, seconds = [], [], 0.0
+    hits, close, left, seconds = [], [], [], 0.0
     for image, reference, _ in cases:
         region = predicted(model, image)
         started = time.process_time()
         values = make(image, region)
         seconds += time.process_time() - started
-        hits.append(float(reference[np.unravel_index(values.argmax(), values.shape)] and values.max() > 0))
+        point = peak(values)
+        hits.append(float(reference[point]))
+        close.append(float(grown(reference, NEAR_PX)[point]))
         left.append(deletion(model, image, region, values))
     patients = np.array([patient for *_, patient in cases])
-    pointing, kept = (patient_bootstrap(np.array(each), patients, 2000, 0) for each in (hits, left))
-    print(
-        f"{name}: pointing {pointing.mean:.3f} [{pointing.low:.3f}, {pointing.high:.3f}], deletion {kept.mean:.3f} "
-        f"[{kept.low:.3f}, {kept.high:.3f}], {len(cases)} slices, {len(set(patients))} patients, "
-        f"{1000 * seconds / len(cases):.0f} ms of CPU a map",
-        flush=True,
-    )
+    figures = {"in the lesion": hits, f"within {NEAR_PX} px": close, "deletion": left}
+    shown = [f"{title} {interval(values, patients)}" for title, values in figures.items()]
+    size = f"{len(cases)} slices, {len(set(patients))} patients, {1000 * seconds / len(cases):.0f} ms of CPU a map"
+    print(f"{name}: {', '.join(shown)}; {size}", flush=True)
+
+
+def interval(values: list[float], patients: np.ndarray) -> str:
+    """Return a mean with its 95% interval from resampling patients."""
+    found = intervals([np.array(values)], patients, draws=2000, limits=(0.0, 1.0))
+    return f"{found.mean[0]:.3f} [{found.low[0]:.3f}, {found.high[0]:.3f}]"
+
+
+def peak(values: np.ndarray) -> tuple[int, ...]:
+    """Return where a map is largest: of equal pixels, such as a patch's, the one nearest to their middle."""
+    places = np.argwhere(values >= values.max() - 1e-6 * abs(values.max()))
+    away = np.linalg.norm(places - places.mean(axis=0), axis=1)
+    return tuple(places[away.argmin()].tolist())
+
+
+def grown(mask: np.ndarray, by_px: int) -> np.ndarray:
+    """Return a mask with all that lies within a distance of it."""
+    return np.asarray(distance_transform_edt(~mask) <= by_px)
 
 
 if __name__ == "__main__":

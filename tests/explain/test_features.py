@@ -56,7 +56,8 @@ def test_the_gradient_goes_through_deeper_levels_as_finite_differences_do(bent: 
         block = np.zeros_like(image)
         block[0, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2] = 0.05
         up, down = (bent.predict_on_batch(image + sign * block)[0, ..., 0][region].mean() for sign in (1, -1))
-        assert gradient[y, x, 0] == pytest.approx((up - down) / 0.1, abs=3e-3 * np.abs(gradient).max())
+        expected, tolerance = float(up - down) / 0.1, 3e-3 * float(np.abs(gradient).max())
+        assert gradient[y, x, 0] == pytest.approx(expected, abs=tolerance)
 
 
 def test_the_deepest_level_is_the_default_and_an_unknown_one_is_told(bent: Any) -> None:

@@ -83,11 +83,11 @@ def test_the_map_of_trained_weights_lies_on_the_nodule_and_goes_with_the_weights
     from lungzoo.models.assemble import build_model
 
     image, region = nodule
-    options = SEG.options(level="P2")
+    options = SEG.options()
     trained = SEG.explain(subject_of([shipped], image, region), options).values
     y, x = np.unravel_index(trained.argmax(), trained.shape)
-    assert abs(int(y) - 40) <= 10
-    assert abs(int(x) - 62) <= 10
+    assert abs(int(y) - 40) <= 16  # a cell of P4
+    assert abs(int(x) - 62) <= 16
     keras.utils.set_random_seed(1)
     random = replace(shipped, model=build_model(shipped.manifest.model))
     other = SEG.explain(subject_of([random], image, region), options).values

@@ -51,6 +51,7 @@ LISTS = {
     "suites": "Suites",
     "spaces": "Search spaces",
     "readers": "Dataset readers",
+    "explanations": "Explanations",
 }
 WORDS = {int: "integer", float: "number", str: "text", bool: "boolean", type(None): "none", Any: "any value"}
 BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "pattern": "matches `{}`"}

@@ -8,8 +8,10 @@ the middle. Two figures, each with an interval over patients:
   the slice; the most probable pixel of the network itself is how well it could be done.
 - deletion (Petsiuk et al. 2018, arXiv:1806.07421): pixels are replaced by the slice's median in the order of the map,
   and the network sees what is left; the mean probability over the predicted mask, averaged over shares 0, 2, 5, 10, 20
-  and 40% of the pixels. Smaller is better. Compared with a random order of 8×8 squares, and with the map of a network
-  of random weights.
+  and 40% of the pixels. Smaller is better.
+
+Next to them stand maps that know nothing of the network: a random order of 8×8 squares, the distance to the predicted
+mask, and the maps of a network of random weights, asked for the same mask.
 
     python benchmarks/accuracy/explanations.py unet_mobilenetv2_035-lidc-v1 --data data/lidc --cases 150
 """
@@ -25,6 +27,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
@@ -33,7 +36,7 @@ from lungzoo.config import DataConfig, ScoreConfig
 from lungzoo.data.pipeline import Pipeline, View
 from lungzoo.data.splits.split import select_rows, split_patients
 from lungzoo.data.store import PreparedDataset
-from lungzoo.explain.cam import activation_map, enlarge
+from lungzoo.explain.cam import Combine, activation_map, enlarge, local_map
 from lungzoo.explain.features import CutModel, region_score
 from lungzoo.explain.methods.occlusion import log_odds_of, occlusion_map, patches
 from lungzoo.inference.batches import Batches
@@ -64,14 +67,20 @@ def main() -> None:
     )
     area, near = (np.mean([grown(case[1], by).mean() for case in found]) for by in (0, NEAR_PX))
     print(f"a random point: in the lesion {area:.3f}, within {NEAR_PX} px {near:.3f}")
-    makers = {f"Seg-Grad-CAM {level}": cam_maker(model, level) for level in sorted(model.get_layer("encoder").output)}
+    combined = {"Seg-Grad-CAM": activation_map, "Seg-HiResCAM": local_map}
+    levels = sorted(model.get_layer("encoder").output)
+    makers = {f"{name} {at}": cam_maker(model, at, combine) for name, combine in combined.items() for at in levels}
+    keras.utils.set_random_seed(0)
     random = build_model(manifest.model)
-    makers["Seg-Grad-CAM P4, random weights"] = cam_maker(random, "P4")
+    makers["Seg-Grad-CAM P4, random weights"] = cam_maker(random, "P4", activation_map)
+    makers["Seg-HiResCAM P4, random weights"] = cam_maker(random, "P4", local_map)
     makers["the network's own probability"] = lambda image, region: probability(model, image[None])[0]
+    makers["distance to the predicted mask"] = lambda image, region: -distance_transform_edt(~region)
     makers["random order"] = random_order
     for name, make in makers.items():
         report(name, make, model, found)
-    makers = {"occlusion 16 px": occlusion_maker(model), "Seg-Grad-CAM P4, the same slices": makers["Seg-Grad-CAM P4"]}
+    same = {f"{name}, the same slices": makers[name] for name in (f"{each} P4" for each in combined)}
+    makers = {"occlusion 16 px": occlusion_maker(model), **same}
     for name, make in makers.items():
         report(name, make, model, found[:: max(len(found) // arguments.occluded, 1)])
 
@@ -106,13 +115,13 @@ def predicted(model: Any, image: np.ndarray) -> np.ndarray:
     return np.asarray(probability(model, image[None])[0] >= 0.5)
 
 
-def cam_maker(model: Any, level: str) -> Maker:
-    """Return Seg-Grad-CAM at a level."""
+def cam_maker(model: Any, level: str, combine: Combine) -> Maker:
+    """Return features of a level, combined with their gradients."""
     cut, stride = CutModel(model, level), 2 ** int(level[1:])
 
     def make(image: np.ndarray, region: np.ndarray) -> np.ndarray:
         features, gradient = cut.gradient(image[None], region_score(region))
-        return enlarge(activation_map(features, gradient), region.shape, stride)
+        return enlarge(combine(features, gradient), region.shape, stride)
 
     return make
 

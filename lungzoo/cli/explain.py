@@ -74,7 +74,7 @@ def explain(
     target = Target(lesion, _voxel(at), slice_z)
     found = _one(find_inputs([source], Reading(series, hu_offset)), volume)
     check_outputs(found, out, force)
-    changes = {} if lungs is None else {"lungs": lungs}
+    changes: dict[str, bool | float | int] = {} if lungs is None else {"lungs": lungs}
     passes = Passes(batch_size, tell=lambda line: typer.echo(line, err=True))
     with ExitStack() as stack:
         with without_native_logs():

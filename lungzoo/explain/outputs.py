@@ -82,8 +82,7 @@ def check_outputs(found: Input, paths: Sequence[Path], force: bool) -> None:
 def write_outputs(explanation: Explanation, paths: Sequence[Path], force: bool) -> None:
     """Write the files, each whole or not at all; raises StorageError."""
     for path in paths:
-        kind = format_of(path)
-        write_whole(path, force, lambda partial, kind=kind: kind.write(partial, explanation), "the explanation")
+        write_whole(path, force, lambda partial: format_of(partial).write(partial, explanation), "the explanation")
 
 
 def _check_grid(found: Input, path: Path) -> None:

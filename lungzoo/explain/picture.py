@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _CONTOUR = "#22d3ee"
 _PANEL_INCHES = 4.2
 _ZOOM_SHARE = 0.5
-_ZOOM_LEAST_PX = 96
+_ZOOM_LEAST_SHARE = 0.25
+_ZOOM_LEAST_PX = 24
 _OPACITY = 0.65
 
 
@@ -34,7 +35,7 @@ def write(path: Path, explanation: Explanation) -> None:
     figure = Figure(figsize=(_PANEL_INCHES * panels + 1.0, height + 1.0), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, panels, squeeze=False)[0]
-    drawn = None
+    drawn: Any = None
     for number, axis in enumerate(axes):
         axis.imshow(grey, cmap="gray", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
         if number:
@@ -72,7 +73,8 @@ def zoom_box(region: np.ndarray, shape_yx: tuple[int, ...]) -> tuple[slice, slic
     if not region.any():
         return None
     places = [np.flatnonzero(region.any(axis=1 - axis)) for axis in (0, 1)]
-    side = max(_ZOOM_LEAST_PX, 3 * max(int(each[-1] - each[0] + 1) for each in places))
+    least = max(_ZOOM_LEAST_PX, round(_ZOOM_LEAST_SHARE * min(shape_yx)))
+    side = max(least, 3 * max(int(each[-1] - each[0] + 1) for each in places))
     if side > _ZOOM_SHARE * min(shape_yx):
         return None
     starts = [

@@ -45,7 +45,7 @@ def predictive_entropy(probabilities: np.ndarray) -> np.ndarray:
 def mutual_information(probabilities: np.ndarray) -> np.ndarray:
     """Return what of the entropy of (n, H, W) is disagreement, in bits; 0 where all answer the same.
 
-    Source: Houlsby et al. 2011, arXiv:1112.5745, equation 2.
+    Source: Houlsby et al. 2011, arXiv:1112.5745.
     """
     return np.maximum(predictive_entropy(probabilities) - entropy(probabilities).mean(axis=0), 0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lungzoo.explain.cam import activation_map, enlarge
+from lungzoo.explain.cam import activation_map, enlarge, local_map
 
 
 def test_channels_are_weighed_by_their_mean_gradient_and_what_speaks_against_is_cut() -> None:
@@ -13,6 +13,13 @@ def test_channels_are_weighed_by_their_mean_gradient_and_what_speaks_against_is_
     features = np.array([[[1.0, 3.0], [2.0, 1.0]]])
     gradient = np.array([[[4.0, -2.0], [0.0, 0.0]]])
     assert activation_map(features, gradient).tolist() == [[0.0, 3.0]]
+
+
+def test_values_are_weighed_by_their_own_gradient() -> None:
+    """1·4 - 3·2 is below zero; where no gradient leads, there is nothing; 2·1 + 1·3 = 5."""
+    features = np.array([[[1.0, 3.0], [2.0, 1.0], [2.0, 1.0]]])
+    gradient = np.array([[[4.0, -2.0], [0.0, 0.0], [1.0, 3.0]]])
+    assert local_map(features, gradient).tolist() == [[0.0, 0.0, 5.0]]
 
 
 def test_a_cell_lies_over_its_own_pixels() -> None:

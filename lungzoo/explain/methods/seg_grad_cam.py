@@ -28,7 +28,7 @@ def check(predictors: Sequence[Predictor], options: Options) -> None:
 def explain(subject: Subject, options: Options) -> HeatMap:
     """Return the features of a level that raise the log-odds of lesion over the region.
 
-    Source: Vinogradova et al. 2020, arXiv:2002.11434, equation 2; the mean over the region instead of the sum, which is
+    Source: Vinogradova et al. 2020, arXiv:2002.11434; the mean over the region instead of the sum, which is
     the same map at another scale.
     """
     from lungzoo.explain.cam import cam_of

@@ -61,7 +61,7 @@ def test_several_models_are_refused_where_one_is_explained(name: str, every: Pre
         method.check([every, every], method.options())
 
 
-@pytest.mark.parametrize("name", ["seg-grad-cam", "grad-cam", "occlusion"])
+@pytest.mark.parametrize("name", ["seg-grad-cam", "seg-hires-cam", "grad-cam", "occlusion"])
 def test_3d_models_are_refused_by_name(name: str, every: Predictor) -> None:
     from dataclasses import replace
 

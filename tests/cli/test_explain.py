@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,23 @@ def explain(*arguments: Any, weights: tuple[str, ...] = (WEIGHTS,)) -> str:
     result = CliRunner().invoke(app, ["explain", *map(str, arguments), *given], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loaded_once() -> Iterator[None]:
+    """Build the network once for all tests; it takes seconds."""
+    from lungzoo.models import load as loading
+
+    load, models = loading.load_resolved, {}
+
+    def cached(manifest: Any, file: Path) -> Any:
+        if manifest.name not in models:
+            models[manifest.name] = load(manifest, file)
+        return models[manifest.name]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "load_resolved", cached)
+        yield
 
 
 @pytest.fixture(scope="module")

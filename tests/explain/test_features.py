@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lungzoo.encoders import ENCODERS
 from lungzoo.errors import UnknownNameError, UsageError
 from lungzoo.explain.features import CutModel, log_odds, region_score
 
@@ -79,3 +80,33 @@ def test_a_backend_without_gradients_is_refused(bent: Any, monkeypatch: pytest.M
     monkeypatch.setattr(features, "_GRADIENTS", {"jax": features._jax})
     with pytest.raises(UsageError, match=r"not available with the backend '\w+'\. Allowed: jax\..*--method occlusion"):
         CutModel(bent).gradient(np.zeros((1, 4, 4, 1), np.float32), region_score(np.ones((4, 4), bool)))
+
+
+def smallest() -> list[str]:
+    """Return the smallest encoder of each family."""
+    by_size = sorted(ENCODERS.items(), key=lambda item: item[1].facts.params if item[1].facts else 0, reverse=True)
+    return sorted({spec.family: name for name, spec in by_size}.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [*(f"unet_{name}" for name in smallest()), "sm/unet_mobilenetv2"])
+def test_every_family_can_be_cut_at_each_of_its_levels(model: str) -> None:
+    """The outputs beyond the cut are those of the whole, and the gradient leads somewhere."""
+    import lungzoo
+
+    if model not in lungzoo.list_models("*"):
+        pytest.skip(f"{model} is not available here")
+    network = lungzoo.create_model(model, in_channels=1)
+    image = np.random.default_rng(0).random((1, 64, 96, 1)).astype(np.float32)
+    expected = network.predict_on_batch(image)
+    for level in sorted(network.get_layer("encoder").output):
+        seen = []
+
+        def score(outputs: dict[str, Any], seen: list[Any] = seen) -> Any:
+            seen.append(np.asarray(outputs["mask"]))
+            return region_score(np.ones((64, 96), bool))(outputs)
+
+        features, gradient = CutModel(network, level).gradient(image, score)
+        assert features.shape == gradient.shape
+        assert np.abs(gradient).max() > 0, level
+        assert seen[0] == pytest.approx(expected, rel=1e-3, abs=1e-3), level

@@ -52,6 +52,7 @@ LISTS = {
     "spaces": "Search spaces",
     "readers": "Dataset readers",
     "formats": "Export formats",
+    "explanations": "Explanations",
 }
 WORDS = {int: "integer", float: "number", str: "text", bool: "boolean", type(None): "none", Any: "any value"}
 BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "pattern": "matches `{}`"}

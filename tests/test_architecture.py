@@ -23,7 +23,7 @@ MAX_LINES = 400
 LAYERS = (
     ("__main__", "serialisation"),
     ("cli",),
-    ("export",),
+    ("export", "explain"),
     ("suites", "search", "inference"),
     ("executors",),
     ("experiment",),

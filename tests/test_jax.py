@@ -48,6 +48,19 @@ model = lungzoo.load("unet_mobilenetv2_035-lidc-v1")
 print("sum", float(np.abs(model.predict(image, verbose=0)).sum()))
 """
 
+EXPLAINED = """
+import keras, numpy as np
+import lungzoo
+from lungzoo.explain.features import CutModel, region_score
+image = np.random.default_rng(0).random((1, 50, 70, 1), "float32")
+region = np.zeros((50, 70), bool)
+region[20:30, 40:50] = True
+model = lungzoo.load("unet_mobilenetv2_035-lidc-v1")
+for level in ("P2", "P4"):
+    _, gradient = CutModel(model, level).gradient(image, region_score(region))
+    print(float(np.abs(gradient).sum()), float(gradient.mean(axis=(0, 1))[5]))
+"""
+
 
 def on_jax(code: str, *arguments: str) -> str:
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -76,3 +89,16 @@ def test_models_and_losses_run_and_shipped_weights_predict_as_on_tensorflow():
     expected = float(np.abs(lungzoo.load("unet_mobilenetv2_035-lidc-v1").predict(image, verbose=0)).sum())
     found = float(on_jax(FEATURES, "cnn_scratch", "lite_cnn", "fpn_cnn").split("sum ")[1])
     assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_gradients_of_explanations_are_those_of_tensorflow():
+    import contextlib
+    import io
+
+    here = io.StringIO()
+    with contextlib.redirect_stdout(here):
+        exec(EXPLAINED, {})
+    expected, found = ([float(each) for each in text.split()] for text in (here.getvalue(), on_jax(EXPLAINED)))
+    assert len(found) == 4
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-6)

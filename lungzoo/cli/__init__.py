@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from lungzoo.cli import bench, data, export, list_, predict, train, tune, ui, weights
+from lungzoo.cli import bench, data, explain, export, list_, predict, train, tune, ui, weights
 from lungzoo.errors import LungzooError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.add_typer(tune.app, name="tune")
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
+app.command("explain")(explain.explain)
 app.command("ui")(ui.ui)
 
 
@@ -41,6 +42,7 @@ _LEFT = {
     ("bench", "reproduce"): "Run again to go on from the last checkpoint, if --runs named a folder for it.",
     ("predict",): "Scans that were done are written; of the one in hand nothing is.",
     ("export",): "Nothing was written. Run again to start over.",
+    ("explain",): "Nothing was written.",
     ("data", "import"): "Nothing was imported, and what was half written is removed. Run again to start over.",
     ("data", "phantom"): "Nothing was made, and what was half written is removed. Run again to start over.",
 }

@@ -131,6 +131,23 @@ def metrics(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
 
 
 @app.command()
+def explanations(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
+    """Methods of `lungzoo explain`, with their settings and papers."""
+    from lungzoo.explain.contract import EXPLANATIONS
+
+    rows = [
+        {
+            "name": name,
+            "options": method.defaults,
+            "description": f"{method.title}: {method.about}",
+            "paper": method.paper,
+        }
+        for name, method in EXPLANATIONS.items()
+    ]
+    _print(rows, pattern, as_json)
+
+
+@app.command()
 def readers(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
     """Dataset formats that `lungzoo data import` reads."""
     from lungzoo.data.readers import READERS

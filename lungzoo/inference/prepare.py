@@ -37,6 +37,10 @@ class Prepared:
     stacks: np.ndarray
     is_3d: bool
 
+    def read_marked(self, rows: np.ndarray) -> np.ndarray:
+        """Return what was marked of slices, on the grid of the model's input, bool (n, H, W)."""
+        return self.source.read(rows[:0], rows)[1].astype(bool)
+
     def read(self, centre_rows: np.ndarray) -> np.ndarray:
         """Return the model's input for the slices in the middle, float32 (B, H, W, C) or (B, slices, H, W, C)."""
         stacks = self.stacks[centre_rows]
@@ -50,7 +54,14 @@ class Prepared:
         return np.ascontiguousarray(flat.transpose(0, 2, 3, 1))
 
 
-def prepare(volume: Volume, protocol: Protocol, model: ModelConfig, is_3d: bool, weights: str) -> Prepared:
+def prepare(
+    volume: Volume,
+    protocol: Protocol,
+    model: ModelConfig,
+    is_3d: bool,
+    weights: str,
+    marked: np.ndarray | None = None,
+) -> Prepared:
     """Put a volume behind the preprocessing that a model was trained with.
 
     Args:
@@ -59,6 +70,7 @@ def prepare(volume: Volume, protocol: Protocol, model: ModelConfig, is_3d: bool,
         model: sizes of the model.
         is_3d: it takes stacks as the depth of a volume.
         weights: name of the weights, for messages.
+        marked: uint8 {0, 1} like `volume.image`, what takes the same steps as the slices; None for nothing.
 
     Raises:
         DatasetError: the scan lacks what the preprocessing needs: HU, or its spacing.
@@ -66,7 +78,7 @@ def prepare(volume: Volume, protocol: Protocol, model: ModelConfig, is_3d: bool,
     cases = _cases(volume)
     try:
         config = _covering(protocol.data, volume)
-        source = Source(cast(PreparedDataset, _OneScan(volume, cases)), config)
+        source = Source(cast(PreparedDataset, _OneScan(volume, cases, marked)), config)
         scaling = Scaling(config, volume.units, protocol.statistics)
     except ConfigError as error:
         raise DatasetError(f"it does not go with the weights '{weights}': {error}") from None
@@ -97,16 +109,19 @@ def _cases(volume: Volume) -> pd.DataFrame:
 
 
 class _OneScan:
-    """A scan as `Source` sees a dataset; nothing is drawn on what is to be predicted."""
+    """A scan as `Source` sees a dataset, with what is marked on it in the place of masks."""
 
     name = "the scan"
 
-    def __init__(self, volume: Volume, cases: pd.DataFrame) -> None:
+    def __init__(self, volume: Volume, cases: pd.DataFrame, marked: np.ndarray | None) -> None:
         self.images, self.cases, self.units = volume.image, cases, volume.units
+        self._marked = marked
 
     def __len__(self) -> int:
         return len(self.images)
 
     def consensus(self, rows: np.ndarray, min_readers: int) -> np.ndarray:
-        """Return empty masks."""
+        """Return what is marked; nothing is, unless something was given."""
+        if self._marked is not None:
+            return self._marked[rows]
         return np.zeros((len(rows), *self.images.shape[1:]), np.uint8)

@@ -1,0 +1,126 @@
+"""A slice, the predicted contour and the map over it, as a PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lungzoo.config import DataConfig
+
+if TYPE_CHECKING:
+    from lungzoo.explain.contract import HeatMap
+    from lungzoo.explain.run import Explanation
+
+_CONTOUR = "#22d3ee"
+_PANEL_INCHES = 4.2
+_ZOOM_SHARE = 0.5
+_ZOOM_LEAST_SHARE = 0.25
+_ZOOM_LEAST_PX = 24
+_OPACITY = 0.65
+
+
+def write(path: Path, explanation: Explanation) -> None:
+    """Draw the slice with its contour and the map over it; around a small region in a large slice once more, near."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    grey, mask = grey_slice(explanation), explanation.result.mask[explanation.place.z] > 0
+    zoom = zoom_box(explanation.place.region, grey.shape)
+    panels = 2 if zoom is None else 3
+    aspect = _aspect(explanation.result.volume.spacing_mm)
+    height = _PANEL_INCHES * min(max(grey.shape[0] * aspect / grey.shape[1], 0.4), 2.0)
+    figure = Figure(figsize=(_PANEL_INCHES * panels + 1.0, height + 1.0), facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    drawn: Any = None
+    for number, axis in enumerate(axes):
+        axis.imshow(grey, cmap="gray", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
+        if number:
+            drawn = _draw_heat(axis, explanation.heat, aspect)
+        _draw_contour(axis, mask)
+        _frame(axis, zoom if number == 2 else None, grey.shape)
+    axes[0].set_title("slice and predicted contour", fontsize=9)
+    axes[1].set_title("map" if zoom is None else "map (box: right)", fontsize=9)
+    if zoom is not None:
+        _draw_box(axes[1], zoom)
+        axes[2].set_title("map, near", fontsize=9)
+    bar = figure.colorbar(drawn, ax=axes[-1], fraction=0.046, pad=0.02)
+    bar.set_label(explanation.heat.quantity, fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    figure.suptitle("\n".join(title_lines(explanation, 34 * panels)), fontsize=10)
+    figure.savefig(path, dpi=130, format="png")
+
+
+def title_lines(explanation: Explanation, width: int) -> list[str]:
+    """Return the method, what it explains, and the weights, in lines of at most so many letters."""
+    names = ", ".join(weights.name for weights in explanation.result.weights)
+    return [*wrap(explanation.words, width), *wrap(f"weights: {names}", width)]
+
+
+def grey_slice(explanation: Explanation) -> np.ndarray:
+    """Return the slice in [0, 1]; HU through the usual lung window."""
+    volume = explanation.result.volume
+    low, high = DataConfig().window_hu if volume.units == "hu" else (0.0, 255.0)
+    image = volume.image[explanation.place.row].astype(np.float32)
+    return np.clip((image - low) / (high - low), 0, 1)
+
+
+def zoom_box(region: np.ndarray, shape_yx: tuple[int, ...]) -> tuple[slice, slice] | None:
+    """Return a square around a region that is small beside its slice; None where the slice shows it well."""
+    if not region.any():
+        return None
+    places = [np.flatnonzero(region.any(axis=1 - axis)) for axis in (0, 1)]
+    least = max(_ZOOM_LEAST_PX, round(_ZOOM_LEAST_SHARE * min(shape_yx)))
+    side = max(least, 3 * max(int(each[-1] - each[0] + 1) for each in places))
+    if side > _ZOOM_SHARE * min(shape_yx):
+        return None
+    starts = [
+        min(max(int(each[0] + each[-1] + 1) // 2 - side // 2, 0), length - side)
+        for each, length in zip(places, shape_yx, strict=True)
+    ]
+    return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
+
+
+def _aspect(spacing_mm: tuple[float, float, float]) -> float:
+    _, y, x = spacing_mm
+    return y / x if np.isfinite([y, x]).all() else 1.0
+
+
+def _draw_heat(axis: Any, heat: HeatMap, aspect: float) -> Any:
+    """Lay the map over the slice: the fainter, the less it says."""
+    from matplotlib.colors import Normalize
+
+    values = np.ma.masked_invalid(heat.values)
+    top = heat.top or float(np.abs(values).max() or 0.0) or 1.0
+    scale = Normalize(-top if heat.signed else 0.0, top)
+    opacity = _OPACITY * np.sqrt(np.clip(np.abs(values.filled(0)) / top, 0, 1))
+    colours = "RdBu_r" if heat.signed else "inferno"
+    return axis.imshow(values, cmap=colours, norm=scale, alpha=opacity, aspect=aspect, interpolation="nearest")
+
+
+def _draw_contour(axis: Any, mask: np.ndarray) -> None:
+    if not mask.any():
+        return
+    height, width = mask.shape
+    places = np.arange(-1, width + 1), np.arange(-1, height + 1)
+    axis.contour(*places, np.pad(mask, 1).astype(float), [0.5], colors=_CONTOUR, linewidths=1.1)
+
+
+def _draw_box(axis: Any, box: tuple[slice, slice]) -> None:
+    from matplotlib.patches import Rectangle
+
+    rows, columns = box
+    corner = columns.start - 0.5, rows.start - 0.5
+    sides = columns.stop - columns.start, rows.stop - rows.start
+    axis.add_patch(Rectangle(corner, *sides, fill=False, edgecolor="white", linewidth=0.9))
+
+
+def _frame(axis: Any, box: tuple[slice, slice] | None, shape_yx: tuple[int, ...]) -> None:
+    rows, columns = box or (slice(0, shape_yx[0]), slice(0, shape_yx[1]))
+    axis.set_xlim(columns.start - 0.5, columns.stop - 0.5)
+    axis.set_ylim(rows.stop - 0.5, rows.start - 0.5)
+    axis.set_xticks([])
+    axis.set_yticks([])

@@ -28,7 +28,7 @@ LAYERS = (
     ("experiment",),
     ("checks",),
     ("training",),
-    ("models", "evaluation", "tracking"),
+    ("models", "evaluation", "tracking", "classifiers"),
     ("data", "encoders", "decoders", "losses", "metrics", "statistics", "weights"),
     ("registry", "config", "content", "events", "locks", "atomic"),
     ("schema",),

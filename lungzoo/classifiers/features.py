@@ -42,9 +42,9 @@ def features(lesion: Lesion) -> dict[str, float]:
 def size_and_shape(lesion: Lesion) -> dict[str, float]:
     """Return the features of `SIZE` and `SHAPE`.
 
-    The perimeter is the length of all pixel edges on the outline times π/4, which is right for a disc whatever its
-    size, by Cauchy and Crofton: Klette & Rosenfeld 2004, Digital Geometry, section 8.2. Circularity is 4π · area /
-    perimeter², elongation the ratio of the standard deviations along the main axes, the shorter over the longer.
+    The perimeter is the length of all pixel edges on the outline times π/4: Crofton's formula with two directions,
+    which is right for a disc. Circularity is 4π · area / perimeter², elongation the ratio of the standard deviations
+    along the main axes, the shorter over the longer.
     """
     known = all(map(math.isfinite, lesion.spacing_mm))
     spacing = lesion.spacing_mm if known else (1.0, 1.0)
@@ -85,8 +85,8 @@ def grey_values(lesion: Lesion) -> dict[str, float]:
         "rim_mean": rim_mean,
         "rim_std": rim_std,
         "rim_contrast": float(inside.mean()) - rim_mean,
-        "gradient_mean": float(slope[mask].mean()),
-        "edge_gradient_mean": float(slope[edge].mean()),
+        "slope": float(slope[mask].mean()),
+        "edge_slope": float(slope[edge].mean()),
     }
 
 
@@ -129,7 +129,7 @@ def _longest(mask: np.ndarray, spacing: tuple[float, float]) -> float:
     """Return the largest distance of two pixel corners of the lesion."""
     from scipy.spatial.distance import pdist
 
-    corners = np.zeros(np.add(mask.shape, 1), bool)
+    corners = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), bool)
     for down in (0, 1):
         for right in (0, 1):
             corners[down : down + mask.shape[0], right : right + mask.shape[1]] |= mask
@@ -145,5 +145,5 @@ def _elongation(mask: np.ndarray, spacing: tuple[float, float]) -> float:
     points = np.argwhere(mask) * np.asarray(spacing)
     if len(points) < 2:
         return 1.0
-    low, high = np.linalg.eigvalsh(np.cov(points.T))
-    return float(math.sqrt(max(low, 0.0) / high))
+    low, high = map(float, np.linalg.eigvalsh(np.cov(points, rowvar=False)))
+    return math.sqrt(max(low, 0.0) / high)

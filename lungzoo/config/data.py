@@ -32,6 +32,7 @@ class DataConfig(Frozen):
     """Which cases are used and how an image becomes numbers in [0, 1]."""
 
     later: ClassVar[tuple[str, ...]] = ("labels",)
+    """See `Frozen`."""
 
     window_hu: tuple[float, float] = (-1350.0, 150.0)
     """HU that map to 0 and 1; used only for datasets in HU (uint8 ones are divided by 255)."""

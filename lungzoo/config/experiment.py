@@ -22,6 +22,7 @@ class ExperimentConfig(Frozen):
     """One run: everything that decides its result apart from the dataset."""
 
     later: ClassVar[tuple[str, ...]] = ("classify",)
+    """See `Frozen`."""
 
     data: DataConfig = DataConfig()
     """Cases, splits and intensity window."""

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CALIBRATION_BINS = 10
+PROBABILITY = "label_probability_"
 
 
 def label_figures(scores: pd.DataFrame) -> dict[str, float]:
@@ -59,9 +61,10 @@ def label_figures(scores: pd.DataFrame) -> dict[str, float]:
     return _figures("label_", true, chances, predicted) | over_volumes | counts
 
 
-def probability_columns(scores: pd.DataFrame) -> list[str]:
-    """Return the names of the columns with the probabilities of the classes, in their order."""
-    return [name for name in map(str, scores) if name.startswith("label_probability_")]
+def probability_columns(columns: Iterable[Any]) -> list[str]:
+    """Return those of the names of columns that hold probabilities of classes, in the order of the classes."""
+    names = [name for name in map(str, columns) if name.startswith(PROBABILITY)]
+    return sorted(names, key=lambda name: int(name.removeprefix(PROBABILITY)))
 
 
 def by_volume(volumes: np.ndarray, true: np.ndarray, chances: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

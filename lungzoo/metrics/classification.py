@@ -1,4 +1,4 @@
-"""Metrics of predicted classes: confusion matrix, balanced accuracy, weighted kappa, macro AUC, scores of probabilities.
+"""Metrics of predicted classes: confusion matrix, balanced accuracy, weighted kappa, macro AUC, scoring rules.
 
 Answers where classes are missing from the true labels:
 

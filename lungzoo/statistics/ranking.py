@@ -4,8 +4,8 @@ Patients are resampled whole, because slices of one patient resemble each other,
 interval lies between percentiles. With few runs, resampling them shows less of the spread of seeds than there is: of
 three, about two thirds of its variance.
 
-Source: Field & Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x, for clusters; Obuchowski 1997, doi:10.2307/2533958, for
-why AUC of clustered cases needs them; Efron & Tibshirani 1993, section 13.3, for percentiles.
+Source: Field & Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x, for clusters; Obuchowski 1997, doi:10.2307/2533958,
+for why AUC of clustered cases needs them; Efron & Tibshirani 1993, section 13.3, for percentiles.
 """
 
 from __future__ import annotations

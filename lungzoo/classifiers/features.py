@@ -23,8 +23,8 @@ GREY = (
     "rim_mean",
     "rim_std",
     "rim_contrast",
-    "gradient_mean",
-    "edge_gradient_mean",
+    "slope",
+    "edge_slope",
 )
 TEXTURE = ("texture_contrast", "texture_homogeneity", "texture_energy", "texture_entropy")
 NAMES = (*SIZE, *SHAPE, *GREY, *TEXTURE)
@@ -43,8 +43,8 @@ def size_and_shape(lesion: Lesion) -> dict[str, float]:
     """Return the features of `SIZE` and `SHAPE`.
 
     The perimeter is the length of all pixel edges on the outline times π/4: Crofton's formula with two directions,
-    which is right for a disc. Circularity is 4π · area / perimeter², elongation the ratio of the standard deviations
-    along the main axes, the shorter over the longer.
+    which is right for a disc and too short for a square along the grid. Circularity is 4π · area / perimeter², 1 for a
+    disc; elongation the ratio of the standard deviations along the main axes, the shorter over the longer.
     """
     known = all(map(math.isfinite, lesion.spacing_mm))
     spacing = lesion.spacing_mm if known else (1.0, 1.0)

@@ -47,7 +47,20 @@ def test_version_is_the_packages():
 
 
 @pytest.mark.parametrize(
-    "kind", ["models", "encoders", "decoders", "losses", "metrics", "recipes", "readers", "suites", "spaces", "best"]
+    "kind",
+    [
+        "models",
+        "encoders",
+        "decoders",
+        "losses",
+        "metrics",
+        "classifiers",
+        "recipes",
+        "readers",
+        "suites",
+        "spaces",
+        "best",
+    ],
 )
 def test_every_listing_has_json(kind):
     rows = json.loads(lungzoo("list", kind, "--json").stdout)

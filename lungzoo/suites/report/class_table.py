@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from lungzoo.suites.report.columns import number, with_interval
+from lungzoo.suites.report.names import short_names
 from lungzoo.suites.report.table import ResultTable, Row
 
 HEADINGS = (
@@ -19,12 +20,12 @@ LEGEND = (
 
 
 def class_grid(table: ResultTable) -> list[list[str]]:
-    """Return a row per arm and unit under `HEADINGS`; [] where no arm predicts classes."""
-    rows = []
+    """Return a row per arm and unit under `HEADINGS`, arms by their short names; [] where none predicts classes."""
+    rows, names = [], short_names([row.arm for row in table.rows])[0]
     for row in table.rows:
         for prefix, unit in (("label_", "slice"), ("label_volume_", "volume")):
             if any(prefix + name in row.classes for name in ("auc", "macro_auc")):
-                rows.append([row.arm, unit, *_cells(row, prefix)])
+                rows.append([names[row.arm], unit, *_cells(row, prefix)])
     return rows
 
 

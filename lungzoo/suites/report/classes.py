@@ -10,6 +10,7 @@ import numpy as np
 from lungzoo.evaluation.labels import by_volume, probability_columns
 from lungzoo.metrics.roc import mean_roc_area
 from lungzoo.statistics.ranking import Resamples, auc_draws, balanced_accuracy_draws, ends_of, resamples
+from lungzoo.suites.report.names import short_names
 from lungzoo.suites.report.results import ArmResults, SuiteResults
 
 MOST_DRAWS = 2000
@@ -150,7 +151,7 @@ def _delong(predicted: Predicted) -> dict[str, float]:
 
 
 def _remarks(results: SuiteResults, arms: list[ArmResults], draws: int) -> tuple[str, ...]:
-    lines = []
+    lines, names = [], short_names([arm.arm for arm in results.arms])[0]
     for labels in dict.fromkeys(arm.config.labels for arm in arms):
         same = [arm for arm in arms if arm.config.labels == labels]
         predicted = predicted_slices(results, same[0])
@@ -160,8 +161,8 @@ def _remarks(results: SuiteResults, arms: list[ArmResults], draws: int) -> tuple
         if predicted.missing:
             lines.append(f"AUC is undefined: {predicted.missing}.")
             continue
-        lines += [line for line in (_chosen(same), *_differences(results, same, draws)) if line]
-    return (*lines, *_unmarked(arms))
+        lines += [line for line in (_chosen(same, names), *_differences(results, same, names, draws)) if line]
+    return (*lines, *_unmarked(arms, names))
 
 
 def _counts(results: SuiteResults, arm: ArmResults, predicted: Predicted) -> str:
@@ -176,15 +177,15 @@ def _counts(results: SuiteResults, arm: ArmResults, predicted: Predicted) -> str
     )
 
 
-def _chosen(arms: list[ArmResults]) -> str:
-    known = [(_validation_auc(arm), arm.arm) for arm in arms if arm.complete]
+def _chosen(arms: list[ArmResults], names: dict[str, str]) -> str:
+    known = [(_validation_auc(arm), names[arm.arm]) for arm in arms if arm.complete]
     known = [pair for pair in known if np.isfinite(pair[0])]
     if len(known) < 2:
         return ""
     area, name = max(known)
     return (
-        f"★ and the order of the rows are by validation Dice, which says nothing of classes. By validation AUC "
-        f"{name} is best ({area:.3f})."
+        "★ and the order of the rows are by validation Dice, which says nothing of classes. By validation AUC the best "
+        f"is: {name}, {area:.3f}."
     )
 
 
@@ -192,10 +193,12 @@ def _validation_auc(arm: ArmResults) -> float:
     return float(np.mean([record.validation.get("val_label_auc", np.nan) for record in arm.finished]))
 
 
-def _differences(results: SuiteResults, arms: list[ArmResults], draws: int) -> list[str]:
+def _differences(results: SuiteResults, arms: list[ArmResults], names: dict[str, str], draws: int) -> list[str]:
     """Compare the AUC of slices of every pair of arms whose runs are all finished."""
     complete = [arm for arm in arms if arm.complete]
-    taken = [(arm.arm, predicted) for arm in complete if (predicted := predicted_slices(results, arm)) is not None]
+    taken = [
+        (names[arm.arm], predicted) for arm in complete if (predicted := predicted_slices(results, arm)) is not None
+    ]
     if len(taken) < 2:
         return []
     drawn: Resamples = resamples(taken[0][1].patients, draws)
@@ -214,13 +217,13 @@ def _difference(first: str, second: str, values: np.ndarray, pairs: int) -> str:
     )
 
 
-def _unmarked(arms: list[ArmResults]) -> list[str]:
+def _unmarked(arms: list[ArmResults], names: dict[str, str]) -> list[str]:
     found = []
     for arm in arms:
         number = _mean(arm, "label_unmarked")
         if arm.config.classify and number > 0:
             found.append(
-                f"{arm.arm} marked nothing in {number:.1f} of the labelled test slices (mean over runs), and answered "
-                "there with the shares of the classes in its training."
+                f"{names[arm.arm]} marked nothing in {number:.1f} of the labelled test slices (mean over runs), and "
+                "answered there with the shares of the classes in its training."
             )
     return found

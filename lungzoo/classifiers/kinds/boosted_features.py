@@ -70,6 +70,7 @@ class BoostedFeatures:
 
 def _grown(train: Examples, options: Mapping[str, Option], rounds: int, seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
 
     model = HistGradientBoostingClassifier(
         learning_rate=float(options["learning_rate"]),
@@ -80,7 +81,9 @@ def _grown(train: Examples, options: Mapping[str, Option], rounds: int, seed: in
         early_stopping=False,  # its own validation part would share patients with the rest
         random_state=seed,
     )
-    return model.fit(train.inputs, train.labels)
+    # A thousand rows are no work for threads, which on a busy machine wait for each other hundreds of times.
+    with threadpool_limits(1, user_api="openmp"):
+        return model.fit(train.inputs, train.labels)
 
 
 def _all(model: Any, found: np.ndarray, classes: int) -> np.ndarray:

@@ -29,12 +29,15 @@ def fit(train: Examples, val: Examples, classes: int, options: Mapping[str, Opti
 
     Source: Friedman 2001, doi:10.1214/aos/1013203451; histograms: Ke et al. 2017 (LightGBM). By scikit-learn.
     """
-    model = _grown(train, options, int(options["max_iter"]), seed)
-    if len(val):
-        losses = [
-            log_loss(val.labels, _all(model, staged, classes)) for staged in model.staged_predict_proba(val.inputs)
-        ]
-        model = _grown(train, options, 1 + int(np.argmin(losses)), seed)
+    from threadpoolctl import threadpool_limits
+
+    # A thousand rows are no work for threads, which on a busy machine wait for each other hundreds of times.
+    with threadpool_limits(1, user_api="openmp"):
+        model = _grown(train, options, int(options["max_iter"]), seed)
+        if len(val):
+            staged = model.staged_predict_proba(val.inputs)
+            losses = [log_loss(val.labels, _all(model, found, classes)) for found in staged]
+            model = _grown(train, options, 1 + int(np.argmin(losses)), seed)
     return BoostedFeatures(model, train, classes, CHOICES[str(options["features"])])
 
 
@@ -70,7 +73,6 @@ class BoostedFeatures:
 
 def _grown(train: Examples, options: Mapping[str, Option], rounds: int, seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from threadpoolctl import threadpool_limits
 
     model = HistGradientBoostingClassifier(
         learning_rate=float(options["learning_rate"]),
@@ -81,9 +83,7 @@ def _grown(train: Examples, options: Mapping[str, Option], rounds: int, seed: in
         early_stopping=False,  # its own validation part would share patients with the rest
         random_state=seed,
     )
-    # A thousand rows are no work for threads, which on a busy machine wait for each other hundreds of times.
-    with threadpool_limits(1, user_api="openmp"):
-        return model.fit(train.inputs, train.labels)
+    return model.fit(train.inputs, train.labels)
 
 
 def _all(model: Any, found: np.ndarray, classes: int) -> np.ndarray:

@@ -12,7 +12,8 @@ HEADINGS = (
     "Arm", "Unit", "AUC [95% CI]", "DeLong", "Balanced accuracy [95% CI]", "Kappa", "Brier", "ECE", "Val AUC",
 )  # fmt: skip
 LEGEND = (
-    "AUC of the second of two classes, of more the mean of each against the rest; [ ]: patients and runs resampled. "
+    "AUC of the second of two classes, of more the mean of each against the rest; [ ]: patients and runs resampled, "
+    "2000 times at most. "
     "DeLong's interval takes slices for independent. Kappa: quadratic, for ordered classes. Brier score and ECE "
     "(expected calibration error, 10 bins) are of the classes' probabilities, not of pixels. Val AUC: of validation "
     "slices. Means over runs."

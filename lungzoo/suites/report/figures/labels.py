@@ -27,7 +27,7 @@ def labels(report: Report) -> Any:
     for panel, arm in zip(axes.ravel() if len(arms) > 1 else [axes], arms, strict=True):
         counts = _counts(arm)
         _draw(panel, counts, list(arm.config.labels))
-        scores = f"balanced accuracy {balanced_accuracy(counts):.2f}\nkappa {quadratic_kappa(counts):.2f}"
+        scores = f"accuracy {balanced_accuracy(counts):.2f}\nkappa {quadratic_kappa(counts):.2f}"
         panel.set_title(f"{names[arm.arm]}\n{scores}", fontsize=8)
     return figure
 

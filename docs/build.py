@@ -47,6 +47,7 @@ LISTS = {
     "decoders": "Decoders",
     "losses": "Losses",
     "metrics": "Metrics",
+    "classifiers": "Classifiers",
     "recipes": "Transfer recipes",
     "suites": "Suites",
     "spaces": "Search spaces",

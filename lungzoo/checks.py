@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lungzoo.classifiers import CLASSIFIERS
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.preprocess.grey import ranges_of
 from lungzoo.data.preprocess.source import Source
@@ -44,6 +45,7 @@ def check_settings(
         transfer = transfer.model_copy(update={"sha256": start.sha256})
     schedule(stages_of(config), config.train.epochs)
     check_terms(config.train.loss)
+    _check_second_stage(config)
     if config.train.jit_compile and config.train.deterministic:
         raise ConfigError(
             f"{config.arm}: train.jit_compile needs train.deterministic = false: while TensorFlow's operations are "
@@ -82,10 +84,15 @@ def check_experiment(
             f"Received: model.classes = {config.model.classes}. Allowed: 1."
         )
     found = sorted(set(dataset.cases["label"]) - {""})
-    if unknown := [label for label in config.model.labels if label not in found]:
+    if unknown := [label for label in config.labels if label not in found]:
         raise ConfigError(
             f"{config.arm}: the dataset '{dataset.name}' has no case with the label '{unknown[0]}'. "
-            f"Allowed in model.labels: {', '.join(found) or 'none, it has no labels'}."
+            f"Allowed in {_labels_key(config)}: {', '.join(found) or 'none, it has no labels'}."
+        )
+    if unknown := [label for label in config.data.labels if label not in found]:
+        raise ConfigError(
+            f"{config.arm}: the dataset '{dataset.name}' has no case with the label '{unknown[0]}'. "
+            f"Allowed in data.labels: {', '.join(found) or 'none, it has no labels'}."
         )
     side = min(Source(dataset, config.data).shape_yx)
     for key, shift in (("augment.shift_px", config.augment.shift_px), ("score.shift_px", config.score.shift_px)):
@@ -105,7 +112,28 @@ def check_experiment(
                 f"{config.arm}: the {part} split of '{dataset.name}' has no slice with a lesion of at least {smallest} "
                 "pixel(s). Lower score.min_lesion_px or data.consensus_readers, or use another data.split_seed."
             )
+    learnt = set(dataset.cases["label"].iloc[rows["train"]])
+    if unlearnt := [label for label in config.labels if label not in learnt]:
+        raise ConfigError(
+            f"{config.arm}: the train split of '{dataset.name}' has no case with the label '{unlearnt[0]}', so nothing "
+            f"can learn it. Remove it from {_labels_key(config)}, or use another data.split_seed."
+        )
     return config
+
+
+def _labels_key(config: ExperimentConfig) -> str:
+    return "classify.labels" if config.classify else "model.labels"
+
+
+def _check_second_stage(config: ExperimentConfig) -> None:
+    if config.classify is None:
+        return
+    CLASSIFIERS.get(config.classify.name).checked_options(dict(config.classify.options))
+    if config.model.labels:
+        raise ConfigError(
+            f"{config.arm}: the label head and the second stage both name classes. Received: model.labels = "
+            f"{list(config.model.labels)} beside classify.name = '{config.classify.name}'. Remove one of them."
+        )
 
 
 def without_parts(dataset: PreparedDataset, split: Split, parts: tuple[str, ...]) -> PreparedDataset:

@@ -243,7 +243,7 @@ class _Run:
         from lungzoo.training.seeding import prepared
 
         config = self.config
-        view = View(config.model.in_slices, MODELS.get(config.model.name).dims == 3, config.model.labels)
+        view = View(config.model.in_slices, MODELS.get(config.model.name).dims == 3, config.labels)
         statistics = None
         if config.data.normalise == "zscore":
             statistics = measure_statistics(self.dataset, config.data, self.rows["train"])
@@ -301,12 +301,16 @@ class _Run:
             record.save(folder / "record.json")
 
     def _evaluate(self, model: Any, pipeline: Pipeline, progress: Progress, start_digest: str) -> None:
-        from lungzoo.evaluation.curves import label_figures
         from lungzoo.evaluation.evaluate import evaluate
+        from lungzoo.evaluation.labels import label_figures
         from lungzoo.evaluation.overlay import save_overlays
+        from lungzoo.training.second_stage import fit_second_stage, label_validation
 
-        config = self.config
-        found = evaluate(model, pipeline, self.dataset, self.rows["test"], config.data, config.score)
+        config, dataset = self.config, self.dataset
+        second = fit_second_stage(model, pipeline, dataset, self.rows, config)
+        validation = label_validation(model, pipeline, dataset, self.rows["val"], config, second)
+        name_classes = second.name_classes if second else None
+        found = evaluate(model, pipeline, dataset, self.rows["test"], config.data, config.score, name_classes)
         scores = found.cases
         record = dataclasses.replace(
             self.record,
@@ -316,8 +320,8 @@ class _Run:
             pooled=found.curves.pooled.figures(),
             curves=found.curves.figures() | label_figures(scores),
             metrics_version=METRICS_VERSION,
-            validation=_validation(progress),
-            cost=whole_cost(model, progress, pipeline, self.rows["test"]),
+            validation=_validation(progress) | validation,
+            cost=whole_cost(model, progress, pipeline, self.rows["test"]) | (second.cost() if second else {}),
             environment={
                 **self.record.environment,
                 "encoder_start_sha256": start_digest,
@@ -333,6 +337,8 @@ class _Run:
             self.split.save(folder / "split.json")
             _write_plain(record, progress, folder)
             _save_weights(model, effective_model(config.model, config.transfer), record, self.split, folder / "weights")
+            if second:
+                second.save(folder / "classifier")
             size_mb = (folder / "weights" / WEIGHTS_FILE).stat().st_size / 1e6
             record = dataclasses.replace(record, cost={**record.cost, "weights_mb": round(size_mb, 3)})
             record.save(folder / "record.json")

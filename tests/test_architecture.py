@@ -29,7 +29,7 @@ LAYERS = (
     ("experiment",),
     ("checks",),
     ("training",),
-    ("models", "evaluation", "tracking"),
+    ("models", "evaluation", "tracking", "classifiers"),
     ("data", "encoders", "decoders", "losses", "metrics", "statistics", "weights"),
     ("registry", "config", "content", "events", "locks", "atomic"),
     ("schema",),
@@ -41,7 +41,7 @@ LEVEL = {room: len(LAYERS) - depth for depth, rooms in enumerate(LAYERS) for roo
 SOLE_IMPORTER = {"mlflow": "tracking/mlflow_*.py", "keras_tuner": "search/tune.py"}
 
 HEAVY = ("tensorflow", "keras", "mlflow", "keras_tuner", "segmentation_models")
-LIGHT_PACKAGES = ("encoders", "decoders", "losses", "data.readers")
+LIGHT_PACKAGES = ("encoders", "decoders", "losses", "data.readers", "classifiers.kinds")
 LIGHT_MODULES = ("models.zoo", "models.transfer", "config", "content", "events", "registry", "errors")
 
 

@@ -72,7 +72,8 @@ def message(model: type[Frozen], values: dict[str, Any]) -> str:
         ),
         (
             {**SUITE, "arms": [{"models": ["a"], "modles": 1}]},
-            "Unknown key 'arms.0.modles'. Did you mean 'models'? Allowed: models, transfers, label, model, train.",
+            "Unknown key 'arms.0.modles'. Did you mean 'models'? Allowed: models, transfers, label, model, train, "
+            "classify.",
         ),
         (
             {**SUITE, "arms": [{"models": ["a"], "transfers": ["scratch", {"recpie": "frozen"}]}]},

@@ -39,6 +39,7 @@ CHANGES: dict[type[Frozen], dict[str, Any]] = {
         "consensus_readers": 3,
         "disputed": "keep",
         "max_slices_per_volume": 4,
+        "labels": ["benign", "malignant"],
         "val_fraction": 0.2,
         "test_fraction": 0.2,
         "split_seed": 1,
@@ -112,7 +113,9 @@ CHANGES: dict[type[Frozen], dict[str, Any]] = {
     ScoreConfig: {"threshold": 0.4, "min_lesion_px": 10, "shift_px": 4, "bootstrap_draws": 1000},
 }
 
-TOP_LEVEL_CHANGES: dict[str, Any] = {"label": "wide"}
+STAGE: dict[str, Any] = {"name": "crop_cnn", "labels": ["benign", "malignant"]}
+
+TOP_LEVEL_CHANGES: dict[str, Any] = {"label": "wide", "classify": STAGE}
 
 SECTIONS = {
     name: field.annotation
@@ -126,6 +129,33 @@ def test_every_field_of_an_experiment_has_a_change() -> None:
     assert set(ExperimentConfig.model_fields) == {*SECTIONS, *TOP_LEVEL_CHANGES}
     for model, changes in CHANGES.items():
         assert set(changes) == set(model.model_fields), model.__name__
+
+
+def test_an_experiment_that_uses_no_later_key_is_written_as_before_there_was_one() -> None:
+    values = experiment().model_dump(mode="json")
+    assert list(values) == ["data", "augment", "model", "transfer", "train", "score", "label"]
+    assert "labels" not in values["data"]
+    written = experiment(data={"labels": ["a"]}).model_dump(mode="json")["data"]
+    assert written["labels"] == ["a"]
+
+
+def test_fingerprints_that_were_published_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment_module, "RESULTS_REVISION", 3)
+    assert experiment().fingerprint("d") == "68a3eb7fb65aaded3116b339fc7218c4140bd47b38b07ad21d01167c47b8e573"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", "boosted_features"),
+        ("labels", ["LR2", "LR3"]),
+        ("options", {"crop_px": 32}),
+        ("train_masks", "reference"),
+    ],
+)
+def test_every_key_of_a_second_stage_changes_the_fingerprint(key: str, value: Any) -> None:
+    plain, changed = experiment(classify=STAGE), experiment(classify={**STAGE, key: value})
+    assert changed.fingerprint("d") != plain.fingerprint("d") != experiment().fingerprint("d")
 
 
 @pytest.mark.parametrize("key", list(TOP_LEVEL_CHANGES))

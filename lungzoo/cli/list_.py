@@ -94,6 +94,17 @@ def losses(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
 
 
 @app.command()
+def classifiers(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
+    """Classifiers of marked lesions, the second stage of a run."""
+    from lungzoo.classifiers import CLASSIFIERS
+
+    rows = [
+        {"name": name, "options": dict(spec.options), "description": spec.title} for name, spec in CLASSIFIERS.items()
+    ]
+    _print(rows, pattern, as_json)
+
+
+@app.command()
 def recipes(pattern: str = PATTERN, as_json: bool = JSON_OPTION) -> None:
     """Transfer recipes."""
     from lungzoo.models.transfer import RECIPES

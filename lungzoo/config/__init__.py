@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lungzoo.config.augment import AUGMENT_PRESETS, AugmentConfig
 from lungzoo.config.changes import changed, experiment_of
+from lungzoo.config.classify import ClassifyConfig
 from lungzoo.config.data import WINDOWS_HU, DataConfig, PhantomConfig, Window
 from lungzoo.config.experiment import RESULTS_REVISION, ArmsConfig, ExperimentConfig, SuiteConfig
 from lungzoo.config.model import Attention, ModelConfig, Normalisation, TransferConfig, Upsampling
@@ -21,6 +22,7 @@ __all__ = [
     "ArmsConfig",
     "Attention",
     "AugmentConfig",
+    "ClassifyConfig",
     "DataConfig",
     "ExperimentConfig",
     "LossTerm",

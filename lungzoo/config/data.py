@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -31,6 +31,9 @@ Window = Annotated[tuple[float, float], BeforeValidator(_window)]
 class DataConfig(Frozen):
     """Which cases are used and how an image becomes numbers in [0, 1]."""
 
+    later: ClassVar[tuple[str, ...]] = ("labels",)
+    """See `Frozen`."""
+
     window_hu: tuple[float, float] = (-1350.0, 150.0)
     """HU that map to 0 and 1; used only for datasets in HU (uint8 ones are divided by 255)."""
     windows: tuple[Window, ...] = Field((), max_length=8)
@@ -51,6 +54,8 @@ class DataConfig(Frozen):
     """Slices that some reader drew on but too few agree about: left out everywhere, or kept as lesion-free."""
     max_slices_per_volume: int | None = Field(None, ge=1)
     """Keep at most this many slices of each volume, those nearest to its middle."""
+    labels: tuple[str, ...] = ()
+    """Use only slices with one of these labels; empty takes all. The split of the patients does not depend on it."""
     val_fraction: float = Field(0.15, gt=0, lt=1)
     """Share of the patients in the validation split."""
     test_fraction: float = Field(0.15, gt=0, lt=1)

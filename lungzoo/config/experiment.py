@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from lungzoo.config.augment import AugmentConfig
+from lungzoo.config.classify import ClassifyConfig
 from lungzoo.config.data import DataConfig, PhantomConfig
 from lungzoo.config.model import ModelConfig, TransferConfig
 from lungzoo.config.train import ScoreConfig, TrainConfig
@@ -19,6 +20,9 @@ RESULTS_REVISION = 3
 
 class ExperimentConfig(Frozen):
     """One run: everything that decides its result apart from the dataset."""
+
+    later: ClassVar[tuple[str, ...]] = ("classify",)
+    """See `Frozen`."""
 
     data: DataConfig = DataConfig()
     """Cases, splits and intensity window."""
@@ -32,6 +36,8 @@ class ExperimentConfig(Frozen):
     """Optimisation."""
     score: ScoreConfig = ScoreConfig()
     """Evaluation."""
+    classify: ClassifyConfig | None = None
+    """A second stage that names the class of the lesion which the model has marked; none without it."""
 
     label: str = ""
     """Tells apart arms that share model and transfer but differ in other settings."""
@@ -40,8 +46,14 @@ class ExperimentConfig(Frozen):
     def arm(self) -> str:
         """Name of the arm without its seed: "unet_mobilenetv2 alpha=0.35 / imagenet-frozen"."""
         options = "".join(f" {key}={value}" for key, value in self.model.encoder_options)
+        second = f" / {self.classify.slug}" if self.classify else ""
         label = f" / {self.label}" if self.label else ""
-        return f"{self.model.name}{options} / {self.transfer.slug}{label}"
+        return f"{self.model.name}{options} / {self.transfer.slug}{second}{label}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes that a run predicts, by its label head or by its second stage; () for none."""
+        return self.classify.labels if self.classify else self.model.labels
 
     def fingerprint(self, dataset_fingerprint: str) -> str:
         """Return the run's identity, 64 hex digits; a split that is pinned counts by its content, not its path."""
@@ -64,6 +76,8 @@ class ArmsConfig(Frozen):
     """Model settings of this block, on top of the suite's."""
     train: dict[str, Any] = Field({})
     """Training settings of this block, on top of the suite's."""
+    classify: ClassifyConfig | None = None
+    """The second stage of this block's runs; none without it."""
 
 
 class SuiteConfig(Frozen):

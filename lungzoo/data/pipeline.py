@@ -78,6 +78,10 @@ class Pipeline:
         """Where slices come from, with the way back to their own grids."""
         return self._source
 
+    def labelled(self, rows: np.ndarray) -> np.ndarray:
+        """Return those of the rows whose case has one of the classes."""
+        return rows[self._labels[rows] >= 0]
+
     def steps_per_epoch(self, rows: np.ndarray) -> int:
         """Return the number of full training batches of an epoch (at least one)."""
         return max(len(rows) // self._batch_size, 1)

@@ -1,23 +1,18 @@
-"""What one number per case does not show: calibration, other thresholds, detection, labels. Parts add up."""
+"""What one number per case does not show: calibration, other thresholds, detection. Parts add up."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lungzoo.metrics.calibration import CalibrationCounts
-from lungzoo.metrics.classification import balanced_accuracy, confusion_matrix, macro_auc, quadratic_kappa
 from lungzoo.metrics.froc import Candidates, Froc, candidates_of, froc
 from lungzoo.metrics.pair import MaskPair
 from lungzoo.metrics.pooled import PooledOverlap
-from lungzoo.metrics.roc import roc_area
 from lungzoo.metrics.thresholds import ThresholdCounts
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Pixels from this probability on make candidates. It lies far below the threshold of masks, so that a curve has points
 # to the right of the operating point; a setting of the metric, the same for every model.
@@ -103,33 +98,6 @@ class Curves:
             tuple(_candidates_from_dict(each) for each in values["slices"]),
             tuple(_candidates_from_dict(each) for each in values["volumes"]),
         )
-
-
-def label_figures(scores: pd.DataFrame) -> dict[str, float]:
-    """Return the figures of a label head, by name; {} without one, or without a case that has a label.
-
-    Args:
-        scores: from `score_cases`.
-
-    Returns:
-        balanced_accuracy, quadratic_kappa (meant for ordered labels, such as Lung-RADS), macro_auc; of two classes
-        auc of the second one with DeLong's interval, auc_low and auc_high.
-    """
-    if "label_true" not in scores or not (scores["label_true"] >= 0).any():
-        return {}
-    known = scores[scores["label_true"] >= 0]
-    names = [name for name in known if str(name).startswith("label_probability_")]
-    true, chances = known["label_true"].to_numpy(int), known[names].to_numpy(float)
-    confusion = confusion_matrix(true, known["label_predicted"].to_numpy(int), len(names))
-    found = {
-        "label_balanced_accuracy": balanced_accuracy(confusion),
-        "label_quadratic_kappa": quadratic_kappa(confusion),
-        "label_macro_auc": macro_auc(true, chances),
-    }
-    if len(names) == 2:
-        area = roc_area(true == 1, chances[:, 1])
-        found |= {"label_auc": area.auc, "label_auc_low": area.low, "label_auc_high": area.high}
-    return found
 
 
 def _candidates_to_dict(candidates: Candidates) -> dict[str, Any]:

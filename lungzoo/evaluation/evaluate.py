@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -43,8 +44,36 @@ class Evaluation:
     pictures: Predictions
 
 
-def evaluate(
+# Gives predictions of the cases, rows of the case table, a probability for each class.
+NameClasses = Callable[[Predictions, "pd.DataFrame"], Predictions]
+
+
+def predicted(
     model: Any, pipeline: Pipeline, dataset: PreparedDataset, rows: np.ndarray, data: DataConfig, score: ScoreConfig
+) -> Iterator[tuple[np.ndarray, Predictions]]:
+    """Yield row numbers and predictions of cases on the slices' own grid, batch by batch, in their order.
+
+    Args:
+        model, pipeline, dataset, rows, data, score: see `evaluate`.
+    """
+    batches = pipeline.evaluation(rows, score.shift_px, data.split_seed)
+    start = 0
+    for batch in predict(model, batches, score.threshold):
+        part = rows[start : start + len(batch)]
+        start += len(batch)
+        if pipeline.source.regrids:
+            batch = on_own_grid(batch, pipeline.source, dataset.consensus(part, data.consensus_readers), part)
+        yield part, batch
+
+
+def evaluate(
+    model: Any,
+    pipeline: Pipeline,
+    dataset: PreparedDataset,
+    rows: np.ndarray,
+    data: DataConfig,
+    score: ScoreConfig,
+    name_classes: NameClasses | None = None,
 ) -> Evaluation:
     """Predict and score cases on the slices' own grid, one pass; memory grows by 3 bytes with each pixel of the set.
 
@@ -54,20 +83,18 @@ def evaluate(
         dataset: the opened dataset.
         rows: row numbers of the cases.
         data, score: of the run.
+        name_classes: of a second stage; None where the model names classes itself, or nothing does.
     """
     import pandas as pd
 
-    batches = pipeline.evaluation(rows, score.shift_px, data.split_seed)
     tables: list[pd.DataFrame] = []
     counts: list[Curves] = []
     kept: list[Predictions] = []
-    scans, start = Scans(), 0
-    for batch in predict(model, batches, score.threshold):
-        part = rows[start : start + len(batch)]
-        start += len(batch)
-        if pipeline.source.regrids:
-            batch = on_own_grid(batch, pipeline.source, dataset.consensus(part, data.consensus_readers), part)
+    scans = Scans()
+    for part, batch in predicted(model, pipeline, dataset, rows, data, score):
         cases = dataset.cases.iloc[part]
+        if name_classes is not None:
+            batch = name_classes(batch, cases)
         table = score_cases(batch, cases, score)
         if len(dataset.mask_bits) > 1:
             seen = (data.consensus_readers, score.shift_px, data.split_seed)

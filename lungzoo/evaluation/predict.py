@@ -20,8 +20,8 @@ class Predictions:
         references: bool (n, H, W).
         masks: bool (n, H, W), probability at or above the threshold.
         probabilities: float32 (n, H, W) in [0, 1]; None where they are not kept.
-        labels: int (n,), number of the case's class, -1 where it has none of the classes; None without a label head.
-        label_probabilities: float32 (n, classes) that sum to 1; None without a label head.
+        labels: int (n,), number of the case's class, -1 where it has none of the classes.
+        label_probabilities: float32 (n, classes) that sum to 1; None where nothing has named classes yet.
     """
 
     images: np.ndarray
@@ -50,10 +50,9 @@ def predict(model: Any, batches: Any, threshold: float) -> Iterator[Predictions]
         outputs = outputs if isinstance(outputs, dict) else {"mask": outputs}
         logits = _middle(np.asarray(outputs["mask"], np.float32))
         images, references = np.round(_middle(image) * 255).astype(np.uint8), _middle(mask) > 0
-        found = Predictions(images, references, logits >= cut, _sigmoid(logits))
+        found = Predictions(images, references, logits >= cut, _sigmoid(logits), label[:, 0])
         if "label" in outputs:
-            chances = _softmax(np.asarray(outputs["label"], np.float32))
-            found = replace(found, labels=label[:, 0], label_probabilities=chances)
+            found = replace(found, label_probabilities=_softmax(np.asarray(outputs["label"], np.float32)))
         yield found
 
 

@@ -1,4 +1,4 @@
-"""Metrics of predicted classes: confusion matrix, balanced accuracy, weighted kappa, macro AUC.
+"""Metrics of predicted classes: confusion matrix, balanced accuracy, weighted kappa, macro AUC, scoring rules.
 
 Answers where classes are missing from the true labels:
 
@@ -8,6 +8,8 @@ Answers where classes are missing from the true labels:
 | balanced_accuracy | mean over the classes there are | its recall     | NaN      |
 | quadratic_kappa   | nothing special                 | 0              | NaN      |
 | macro_auc         | mean over the classes there are | NaN            | NaN      |
+| label_brier       | nothing special                 | nothing special | NaN     |
+| log_loss          | nothing special                 | nothing special | NaN     |
 
 Kappa is NaN, too, where one class is all there is and all that is predicted.
 Labels outside 0 … classes - 1 (such as -1 for cases without a label) and NaN probabilities are refused.
@@ -102,6 +104,51 @@ def macro_auc(true: np.ndarray, probability: np.ndarray) -> float:
     areas = [auc(labels == number, probability[:, number]) for number in range(probability.shape[1])]
     known = [area for area in areas if not np.isnan(area)]
     return float(np.mean(known)) if known else float("nan")
+
+
+def label_brier(true: np.ndarray, probability: np.ndarray) -> float:
+    """Return the mean over cases of half the squared distance between probabilities and class, in [0, 1].
+
+    Of two classes it is the mean of (probability of the second class - {0, 1})².
+
+    Args:
+        true: int (n,), numbers of classes from 0.
+        probability: (n, classes) that sum to 1.
+
+    Raises:
+        UsageError: arrays that do not fit.
+
+    Source: Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2, half of his score.
+    """
+    labels, probability = _rows_for(true, probability)
+    if not len(labels):
+        return float("nan")
+    return float(np.mean(((probability - np.eye(probability.shape[1])[labels]) ** 2).sum(axis=1)) / 2)
+
+
+def log_loss(true: np.ndarray, probability: np.ndarray) -> float:
+    """Return the mean of -ln(probability of the true class); a probability below 1e-7 counts as that.
+
+    Args:
+        true, probability: as for `label_brier`.
+
+    Raises:
+        UsageError: arrays that do not fit.
+    """
+    labels, probability = _rows_for(true, probability)
+    if not len(labels):
+        return float("nan")
+    return float(-np.log(np.maximum(probability[np.arange(len(labels)), labels], 1e-7)).mean())
+
+
+def _rows_for(true: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    true, probability = np.asarray(true), np.asarray(probability, np.float64)
+    if probability.ndim != 2 or probability.shape[:1] != true.shape or np.isnan(probability).any():
+        raise UsageError(
+            "Every case needs a row of probabilities, none of them NaN. "
+            f"Received: {probability.shape} for labels {true.shape}."
+        )
+    return _checked("True", true, probability.shape[1]), probability
 
 
 def _checked_counts(confusion: np.ndarray) -> np.ndarray:

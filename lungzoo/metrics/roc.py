@@ -96,6 +96,32 @@ def roc_area(positive: np.ndarray, score: np.ndarray, level: float = 0.95) -> Ro
     return RocArea(area, max(0.0, area - half), min(1.0, area + half), m, n)
 
 
+def mean_roc_area(positive: np.ndarray, scores: np.ndarray, level: float = 0.95) -> RocArea:
+    """Return the mean area of several scores of the same cases, such as those of networks with different seeds.
+
+    The variance of the mean is the mean of the scores' DeLong covariances. It speaks of other cases and of these
+    networks, not of other seeds.
+
+    Args:
+        positive: bool (n,).
+        scores: (k, n), each as for `auc`, k of 1 or more.
+        level: coverage of the interval, in (0, 1).
+
+    Raises:
+        UsageError: arrays or level that do not fit, or NaN scores.
+    """
+    quantile = _quantile(level)
+    pairs = [_checked(positive, score) for score in np.atleast_2d(scores)]
+    labels, m = pairs[0][0], int(pairs[0][0].sum())
+    n = len(labels) - m
+    area = float(np.mean([auc(labels, score) for _, score in pairs]))
+    if min(m, n) < 2:
+        return RocArea(area, float("nan"), float("nan"), m, n)
+    covariance = _covariance(_placements(labels, np.stack([score for _, score in pairs])))
+    half = quantile * math.sqrt(max(0.0, float(covariance.mean())))
+    return RocArea(area, max(0.0, area - half), min(1.0, area + half), m, n)
+
+
 def roc_difference(positive: np.ndarray, first: np.ndarray, second: np.ndarray, level: float = 0.95) -> RocDifference:
     """Compare the areas of two scores of the same cases (DeLong's paired test).
 

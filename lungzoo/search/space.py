@@ -64,6 +64,11 @@ def _check_keys(space: SpaceConfig) -> None:
         section, _, name = key.partition(".")
         if key in _FIXED:
             raise ConfigError(f"Search space '{space.name}': '{key}' cannot be searched: {_FIXED[key]}. Remove it.")
+        if section == "classify":
+            raise ConfigError(
+                f"Search space '{space.name}': '{key}' cannot be searched: trials are judged by validation Dice, and "
+                "have no second stage. Remove it."
+            )
         if section == "score" or (section == "data" and name not in _DATA):
             raise ConfigError(
                 f"Search space '{space.name}': '{key}' cannot be searched: it changes what is scored, so trials would "

@@ -100,6 +100,7 @@ def _experiment(
         "transfer": transfer.model_dump(),
         "train": {**suite.train.model_dump(), **arms.train, "train_seed": seed},
         "score": suite.score.model_dump(),
+        "classify": arms.classify.model_dump() if arms.classify else None,
         "label": arms.label,
     }
     where = f"Suite '{suite.name}', model '{model}'"

@@ -49,8 +49,8 @@ def test_version_is_the_packages():
 @pytest.mark.parametrize(
     "kind",
     [
-        *("models", "encoders", "decoders", "losses", "metrics", "recipes", "readers", "suites", "spaces", "best"),
-        "explanations",
+        *("models", "encoders", "decoders", "losses", "metrics", "classifiers", "recipes", "readers", "suites"),
+        *("spaces", "best", "formats", "explanations"),
     ],
 )
 def test_every_listing_has_json(kind):

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from lungzoo.errors import UsageError
-from lungzoo.metrics.classification import balanced_accuracy, confusion_matrix, macro_auc, quadratic_kappa
+from lungzoo.metrics.classification import (
+    balanced_accuracy,
+    confusion_matrix,
+    label_brier,
+    log_loss,
+    macro_auc,
+    quadratic_kappa,
+)
 
 TRUE = np.array([0, 0, 0, 0, 1, 1, 2, 2])
 PREDICTED = np.array([0, 0, 0, 1, 1, 2, 2, 0])
@@ -105,3 +112,15 @@ def test_agrees_with_scikit_learn():
         assert quadratic_kappa(confusion) == pytest.approx(kappa)
         area = reference.roc_auc_score(true, probability, multi_class="ovr", average="macro")
         assert macro_auc(true, probability) == pytest.approx(area)
+
+
+def test_scores_of_probabilities_by_hand():
+    true, probability = np.array([1, 0]), np.array([[0.2, 0.8], [0.5, 0.5]])
+    assert label_brier(true, probability) == pytest.approx((0.04 + 0.25) / 2)
+    assert log_loss(true, probability) == pytest.approx(-(math.log(0.8) + math.log(0.5)) / 2)
+    assert label_brier(np.array([2]), np.array([[1.0, 0.0, 0.0]])) == 1.0
+    assert log_loss(np.array([1]), np.array([[1.0, 0.0]])) == pytest.approx(-math.log(1e-7))
+    for compute in (label_brier, log_loss):
+        assert math.isnan(compute(np.array([], int), np.zeros((0, 2))))
+        with pytest.raises(UsageError, match=r"Every case needs a row of probabilities, none of them NaN\. Received: "):
+            compute(np.array([1]), np.array([[0.5, math.nan]]))

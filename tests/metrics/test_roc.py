@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lungzoo.errors import UsageError
-from lungzoo.metrics.roc import RocArea, auc, roc_area, roc_difference
+from lungzoo.metrics.roc import RocArea, auc, mean_roc_area, roc_area, roc_difference
 
 POSITIVE = np.array([True, True, False, False])
 Z = 1.959963984540054
@@ -117,3 +117,22 @@ def test_what_does_not_fit_is_refused(positive, score, message):
 def test_a_level_is_a_share(level):
     with pytest.raises(UsageError, match="level of an interval must be between 0 and 1"):
         roc_area(POSITIVE, np.arange(4), level)
+
+
+def test_the_mean_of_several_areas():
+    rng = np.random.default_rng(5)
+    positive = np.append(rng.random(30) < 0.4, [True, True, False, False])
+    scores = rng.random((3, 34)) + 0.3 * positive
+    found = mean_roc_area(positive, scores, level=0.5)
+    kernels = [kernel(positive, score) for score in scores]
+    half = 0.6744897501960817 * math.sqrt(variance(*kernels).mean())
+    expected = np.mean([each.mean() for each in kernels])
+    assert (found.auc, found.low, found.high) == pytest.approx((expected, expected - half, expected + half))
+    # Of one score, or of one three times, it is that score's own.
+    alone = roc_area(positive, scores[0])
+    for same in (scores[:1], scores[[0, 0, 0]]):
+        assert vars(mean_roc_area(positive, same)) == pytest.approx(vars(alone))
+
+
+def test_the_mean_of_areas_without_a_class_is_unknown():
+    assert math.isnan(mean_roc_area(np.ones(3, bool), np.zeros((2, 3))).auc)

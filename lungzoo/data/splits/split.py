@@ -305,10 +305,17 @@ def select_rows(dataset: PreparedDataset, split: Split, config: DataConfig) -> d
     usable = np.ones(len(dataset), bool)
     if config.disputed == "drop":
         usable &= ~dataset.disputed(config.consensus_readers)
+    if config.labels:
+        usable &= dataset.cases["label"].isin(config.labels).to_numpy()
     chosen = {}
     for part in PARTS:
         rows = split.rows(dataset.cases, part)
         chosen[part] = middle_slices(dataset.cases, rows[usable[rows]], config.max_slices_per_volume)
+        if not len(chosen[part]) and config.labels:
+            raise ConfigError(
+                f"The {part} split of '{dataset.name}' has no slices of the labels {', '.join(config.labels)}. "
+                "Change data.labels, or use another data.split_seed."
+            )
         if not len(chosen[part]):
             raise ConfigError(
                 f"The {part} split of '{dataset.name}' has no slices that {config.consensus_readers} readers agree on. "

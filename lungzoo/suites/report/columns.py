@@ -107,7 +107,26 @@ def _scores(table: ResultTable) -> list[Column]:
         Column("Group", lambda row: row.letters, lambda row: row.letters, 1, "Same letter: not told apart"),
     ]
     names = [name for name in _METRICS if name != primary.name]
-    return found + [_metric_column(name, rank) for rank, name in enumerate(names, 3)]
+    return found + _classes() + [_metric_column(name, rank) for rank, name in enumerate(names, 3)]
+
+
+def _classes() -> list[Column]:
+    def area(row: Row) -> dict[str, float]:
+        return row.classes.get("label_auc") or row.classes.get("label_macro_auc") or {}
+
+    def balanced(row: Row) -> float:
+        return row.classes.get("label_balanced_accuracy", {}).get("mean", math.nan)
+
+    return [
+        Column(
+            "AUC [95% CI]",
+            lambda row: with_interval(area(row)) if area(row) else "–",
+            lambda row: area(row).get("mean", math.nan),
+            1,
+            "Area under the ROC curve of the predicted classes, over slices",
+        ),
+        Column("Bal. acc.", lambda row: number(balanced(row)), balanced, 2, "Mean recall of the predicted classes"),
+    ]
 
 
 def _metric_column(name: str, rank: int) -> Column:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lungzoo.suites.report.analysis import DRAWS, Analysis, analyse
+from lungzoo.suites.report.classes import analyse_classes
 from lungzoo.suites.report.evidence import Evidence, load_evidence
 from lungzoo.suites.report.results import SuiteResults, load_results
 from lungzoo.suites.report.table import ResultTable, table_of
@@ -56,6 +57,6 @@ def build_report(
     """
     results = load_results(plan, tracker)
     analysis = analyse(results, draws)
-    table = table_of(results, analysis)
+    table = table_of(results, analysis, analyse_classes(results, draws))
     table = replace(table, protocol=tuple(dict.fromkeys((*table.protocol, *warnings))))
     return Report(results, analysis, table, tracker, draws)

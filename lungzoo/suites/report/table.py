@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from lungzoo.statistics.paired import Comparison
 from lungzoo.suites.report.analysis import Analysis
+from lungzoo.suites.report.classes import NO_CLASSES, Classes
 from lungzoo.suites.report.enhancement import enhancement_in_words
 from lungzoo.suites.report.protocol import protocol_in_words
 from lungzoo.suites.report.results import ArmResults, SuiteResults
@@ -35,6 +36,7 @@ class Row:
         letters: groups of arms that cannot be told apart; "" where the arm is not compared.
         cost: params, gmacs, weights_mb, train_seconds, peak_memory_mb, inference_ms, …; means over runs.
         selected: the arm with the best validation Dice among those whose runs are all finished.
+        classes: {figure: {mean, low, high}} of predicted classes, see `classes.py`; {} where the arm predicts none.
     """
 
     arm: str
@@ -49,6 +51,7 @@ class Row:
     letters: str
     cost: dict[str, float]
     selected: bool = False
+    classes: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,14 @@ class ResultTable:
             "primary_metric": self.plan.primary_metric,
             "protocol": list(self.protocol),
             "remarks": list(self.remarks),
-            "rows": [_without_nan(asdict(row)) for row in self.rows],
+            "rows": [_without_nan(_plain(row)) for row in self.rows],
         }
 
 
-def table_of(results: SuiteResults, analysis: Analysis) -> ResultTable:
+def table_of(results: SuiteResults, analysis: Analysis, classes: Classes = NO_CLASSES) -> ResultTable:
     """Return the table of results that are analysed already."""
     best = next((arm.arm for arm in results.arms if arm.complete), None)
-    rows = tuple(_row(arm, analysis, arm.arm == best) for arm in results.arms)
+    rows = tuple(_row(arm, analysis, classes, arm.arm == best) for arm in results.arms)
     finished = [record for arm in results.arms for record in arm.finished]
     remarks = [analysis.resolution.sentence] if analysis.resolution else []
     if analysis.comparison is not None:
@@ -93,7 +96,7 @@ def table_of(results: SuiteResults, analysis: Analysis) -> ResultTable:
             f"Holm-corrected over {len(analysis.comparison.p)} pair(s), 5%.",
         )
     enhanced = enhancement_in_words(results.plan.tuned, analysis.primary, analysis.comparison, analysis.compared)
-    remarks = [*enhanced, *remarks, *analysis.notes]
+    remarks = [*enhanced, *remarks, *classes.remarks, *analysis.notes]
     return ResultTable(results.plan, rows, protocol_in_words(results.plan, finished), tuple(remarks))
 
 
@@ -102,7 +105,7 @@ def over_what(comparison: Comparison) -> str:
     return "over patients and seeds" if comparison.over_seeds.all() else "over patients"
 
 
-def _row(arm: ArmResults, analysis: Analysis, selected: bool) -> Row:
+def _row(arm: ArmResults, analysis: Analysis, classes: Classes, selected: bool) -> Row:
     return Row(
         arm=arm.arm,
         recipe=arm.recipe,
@@ -116,6 +119,7 @@ def _row(arm: ArmResults, analysis: Analysis, selected: bool) -> Row:
         letters=analysis.letters(arm.arm),
         cost=means_over_runs([record.cost for record in arm.finished]),
         selected=selected,
+        classes=classes.figures.get(arm.arm, {}),
     )
 
 
@@ -126,6 +130,12 @@ def means_over_runs(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
         known = [run[name] for run in runs if math.isfinite(run.get(name, math.nan))]
         found[name] = sum(known) / len(known) if known else math.nan
     return found
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    """Return plain values; of arms that predict no classes what they were before there were any."""
+    values = asdict(row)
+    return values if row.classes else {key: value for key, value in values.items() if key != "classes"}
 
 
 def _without_nan(value: Any) -> Any:

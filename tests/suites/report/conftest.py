@@ -128,6 +128,8 @@ def whole(study, arms=("scratch", "imagenet-frozen", "imagenet-finetune"), seeds
                 "reference_mm2": np.linspace(10, 300, 40),
                 "label_true": [0, 1] * 20,
                 "label_predicted": [0, 1, 1, 0] * 10,
+                "label_probability_0": [0.9, 0.3, 0.4, 0.6] * 10,
+                "label_probability_1": [0.1, 0.7, 0.6, 0.4] * 10,
             } | dict.fromkeys(READERS, 0.8)
             run = study.plan(arm, seed)
             run.config["model"]["labels"] = ["benign", "malignant"]

@@ -17,8 +17,8 @@ _MOST = 4
 
 @report_figure("labels", title="Are the classes right?", order=100)
 def labels(report: Report) -> Any:
-    """Confusion matrices of the first arms with a label head, all runs together: true classes are rows, shares are of
-    the row. Balanced accuracy and quadratic kappa are of the counts shown."""
+    """Confusion matrices of the first arms that predict classes, all runs together: true classes are rows, shares are
+    of the row. Balanced accuracy and quadratic kappa are of the counts shown."""
     arms = [arm for arm in report.results.with_results if "label_true" in arm.extra][:_MOST]
     if not arms:
         return None
@@ -26,8 +26,8 @@ def labels(report: Report) -> Any:
     names = names_of(report)
     for panel, arm in zip(axes.ravel() if len(arms) > 1 else [axes], arms, strict=True):
         counts = _counts(arm)
-        _draw(panel, counts, list(arm.config.model.labels))
-        scores = f"accuracy {balanced_accuracy(counts):.2f}, kappa {quadratic_kappa(counts):.2f}"
+        _draw(panel, counts, list(arm.config.labels))
+        scores = f"accuracy {balanced_accuracy(counts):.2f}\nkappa {quadratic_kappa(counts):.2f}"
         panel.set_title(f"{names[arm.arm]}\n{scores}", fontsize=8)
     return figure
 
@@ -35,7 +35,7 @@ def labels(report: Report) -> Any:
 def _counts(arm: ArmResults) -> np.ndarray:
     true, predicted = arm.extra["label_true"].ravel(), arm.extra["label_predicted"].ravel()
     known = np.isfinite(true) & (true >= 0)
-    return confusion_matrix(true[known].astype(int), predicted[known].astype(int), len(arm.config.model.labels))
+    return confusion_matrix(true[known].astype(int), predicted[known].astype(int), len(arm.config.labels))
 
 
 def _draw(axes: Any, counts: np.ndarray, classes: list[str]) -> None:

@@ -29,11 +29,13 @@ def to_csv(report: Report) -> str:
 
     The groups "lesion", "empty" and "small" share out the cases; "size: …" and "label: …" are parts of "lesion". Beside
     the mean of each metric, such as `dice`, stands over how many cases it is taken, `dice_cases`: those of which the
-    metric says something. `val_dice` and costs are those of the run, and repeat in each of its rows.
+    metric says something. `val_dice`, costs and figures of predicted classes, such as `label_auc`, are those of the
+    run, and repeat in each of its rows.
     """
     results = report.results
     metrics = [name for metric in results.metrics for name in (metric, metric + _COUNTED)]
-    costs = dict.fromkeys(key for arm in results.arms for record in arm.finished for key in record.cost)
+    finished = [record for arm in results.arms for record in arm.finished]
+    costs = dict.fromkeys(key for record in finished for key in (*record.cost, *_class_figures(record)))
     text = io.StringIO()
     writer = csv.DictWriter(text, [*_RUN, *_CASES, *metrics, "val_dice", *costs], restval="", lineterminator="\n")
     writer.writeheader()
@@ -76,7 +78,7 @@ def _rows(
     if record is None or record.status != "finished":
         yield about
         return
-    about |= {key: _number(value) for key, value in record.cost.items()}
+    about |= {key: _number(value) for key, value in (record.cost | _class_figures(record)).items()}
     about["val_dice"] = _number(record.validation["val_dice"])
     values = arm.values[arm.seeds.index(record.seed)].astype(np.float64)
     tested = np.ones(len(values), bool) if results.folds is None else results.folds == record.fold
@@ -86,6 +88,10 @@ def _rows(
             patients = len(np.unique(results.patients[chosen]))
             counts = {"group": name, "cases": int(chosen.sum()), "patients": patients}
             yield about | counts | _means(results.metrics, values[chosen])
+
+
+def _class_figures(record: RunRecord) -> dict[str, float]:
+    return {key: value for key, value in record.curves.items() if key.startswith("label_")}
 
 
 def _about(run: PlannedRun, record: RunRecord | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from lungzoo.metrics.contract import METRICS
+from lungzoo.suites.report.class_table import HEADINGS, LEGEND, class_grid
 from lungzoo.suites.report.columns import columns, number, verdict, with_interval
 from lungzoo.suites.report.formats.markdown import to_markdown
 from lungzoo.suites.report.names import short_names
@@ -29,6 +30,7 @@ def page(meta: dict[str, Any]) -> str:
         f"Suite `{table.plan.name}`. [{RESULTS}]({RESULTS}) has every run by group of cases, [{META}]({META}) all "
         "figures of this page, and what they were made with.",
         to_markdown(table, heading=False).strip(),
+        *([f"## Classes\n\n{_grid(list(HEADINGS), classes)}\n\n{LEGEND}"] if (classes := class_grid(table)) else []),
         *([f"## Differences\n\n{_differences(meta)}"] if meta["comparison"] else []),
         f"## Where it comes from\n\n{_origin(meta)}",
     ]

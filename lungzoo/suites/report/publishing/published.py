@@ -77,7 +77,8 @@ def with_nan(value: Any) -> Any:
 
 
 def _row(values: dict[str, Any]) -> Row:
-    numbers = {key: with_nan(values[key]) for key in ("val_dice", "metrics", "pooled", "cost")}
+    known = [key for key in ("val_dice", "metrics", "pooled", "cost", "classes") if key in values]
+    numbers: dict[str, Any] = {key: with_nan(values[key]) for key in known}
     return Row(**{**values, **numbers, "outcomes": tuple(values["outcomes"]), "seeds": tuple(values["seeds"])})
 
 
@@ -120,7 +121,8 @@ def _read_means(path: Path) -> dict[str, dict[str, float]]:
 
 def _figures(row: Row) -> dict[str, float]:
     means = {name: figure["mean"] for name, figure in row.metrics.items()}
-    return {**means, "val_dice": row.val_dice, **row.cost}
+    classes = {name: figure["mean"] for name, figure in row.classes.items() if name.startswith("label_")}
+    return {**means, "val_dice": row.val_dice, **row.cost, **classes}
 
 
 def _same(one: float, other: float) -> bool:

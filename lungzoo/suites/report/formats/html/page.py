@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from lungzoo.suites.report.class_table import HEADINGS, LEGEND, class_grid
 from lungzoo.suites.report.columns import columns, number, verdict, with_interval
 from lungzoo.suites.report.figures.drawing import Drawn, drawing
 from lungzoo.suites.report.names import short_names
@@ -60,6 +61,7 @@ def to_html(report: Report) -> str:
         rows=[{"row": row, "cells": [_cell(column, row) for column in shown]} for row in rows],
         others=[{"row": row, "verdict": verdict(row)} for row in report.table.rows if row.status != "finished"],
         pairs=_pairs(report),
+        classes={"headings": HEADINGS, "rows": class_grid(report.table), "legend": LEGEND},
         pooled=_pooled(report),
         figures=figures,
         overlays=overlays,
@@ -109,10 +111,14 @@ def _p(value: float) -> str:
 def _pooled(report: Report) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """Return headings, and by arm figures of all pixels together and of probabilities: means over runs."""
     arms = report.results.with_results
-    found = {arm.arm: means_over_runs([run.pooled | run.curves for run in arm.finished]) for arm in arms}
+    found = {arm.arm: means_over_runs([run.pooled | _of_pixels(run.curves) for run in arm.finished]) for arm in arms}
     keys = list(dict.fromkeys(name for figures in found.values() for name in figures))
     rows = [(arm, [number(figures.get(name, math.nan), 4) for name in keys]) for arm, figures in found.items()]
     return [_words(name) for name in keys], rows
+
+
+def _of_pixels(curves: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in curves.items() if not name.startswith("label_")}
 
 
 _WORDS = {

@@ -1,0 +1,1 @@
+"""One file per classifier; the registry imports them all."""

@@ -1,0 +1,94 @@
+"""What every registered classifier does, without being named here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lungzoo.classifiers import CLASSIFIERS
+from lungzoo.classifiers.contract import Examples, Lesion
+from lungzoo.errors import ConfigError, UnknownNameError
+
+FAST = {"epochs": 8, "batch_size": 6, "width": 4, "crop_px": 16, "max_iter": 10, "min_samples_leaf": 5}
+
+
+def lesions(labels: np.ndarray, seed: int) -> list[Lesion]:
+    """Class n is a square of 3 + 3n pixels a side, so that size tells them apart."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for label in labels:
+        side, (row, column) = 3 + 3 * int(label), rng.integers(2, 12, 2)
+        mask = np.zeros((24, 24), bool)
+        mask[row : row + side, column : column + side] = True
+        image = np.clip(0.3 + 0.4 * mask + rng.normal(0, 0.05, mask.shape), 0, 1).astype(np.float32)
+        found.append(Lesion(image, mask, (0.7, 0.7)))
+    return found
+
+
+@pytest.fixture(params=CLASSIFIERS.names())
+def spec(request):
+    return CLASSIFIERS.get(request.param)
+
+
+@pytest.fixture
+def options(spec):
+    return spec.checked_options({key: value for key, value in FAST.items() if key in spec.options})
+
+
+def examples(spec, options, labels, seed):
+    described = [spec.describe(lesion, options) for lesion in lesions(labels, seed)]
+    assert {each.dtype for each in described} == {np.dtype(np.float32)}
+    return Examples(np.stack(described), labels)
+
+
+def test_learns_what_size_tells(spec, options, tmp_path):
+    classes = 3
+    train, val, test = (examples(spec, options, np.arange(60) % classes, seed) for seed in range(3))
+    fitted = spec.fit(train, val, classes, options, 0)
+    chances = fitted.probabilities(test.inputs)
+    assert chances.shape == (60, classes)
+    assert chances.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
+    assert (chances.argmax(axis=1) == test.labels).mean() > 0.8
+    fitted.save(tmp_path)
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".csv", ".json", ".npz"}
+    assert any(tmp_path.iterdir())
+
+
+def test_the_same_seed_gives_the_same_probabilities_and_no_validation_is_needed(spec, options):
+    train, none = (examples(spec, options, np.arange(40) % 2, 0), Examples(np.zeros((0, 1)), np.zeros(0, int)))
+    options |= {"epochs": 2} if "epochs" in options else {}
+    first, second = (spec.fit(train, none, 2, options, 1).probabilities(train.inputs) for _ in range(2))
+    assert first == pytest.approx(second, abs=1e-6)
+
+
+def test_is_described(spec):
+    assert spec.name in CLASSIFIERS
+    assert spec.title
+    assert all(spec.checked_options({key: value})[key] == value for key, value in spec.options.items())
+
+
+def test_unknown_names_and_options_are_told():
+    with pytest.raises(UnknownNameError) as unknown:
+        CLASSIFIERS.get("crop_cn")
+    assert str(unknown.value) == (
+        "Unknown classifier 'crop_cn'. Did you mean 'crop_cnn'? See: lungzoo list classifiers"
+    )
+    with pytest.raises(ConfigError) as option:
+        CLASSIFIERS.get("crop_cnn").checked_options({"crop": 32})
+    assert str(option.value).startswith("Classifier 'crop_cnn' has no option 'crop'. Did you mean 'crop_px'? Allowed: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "allowed"),
+    [
+        ("crop_cnn", {"crop_px": 0}, "a positive whole number"),
+        ("crop_cnn", {"crop_px": True}, "a positive whole number"),
+        ("crop_cnn", {"learning_rate": "x"}, "a positive number"),
+        ("boosted_features", {"features": "some"}, "one of all, size"),
+    ],
+)
+def test_values_that_do_not_fit_are_told(name, options, allowed):
+    with pytest.raises(ConfigError) as error:
+        CLASSIFIERS.get(name).checked_options(options)
+    ((key, value),) = options.items()
+    assert str(error.value) == f"Option '{key}' of classifier '{name}' must be {allowed}. Received: {value!r}"

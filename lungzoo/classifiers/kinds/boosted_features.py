@@ -29,7 +29,7 @@ def fit(train: Examples, val: Examples, classes: int, options: Mapping[str, Opti
 
     Source: Friedman 2001, doi:10.1214/aos/1013203451; histograms: Ke et al. 2017 (LightGBM). By scikit-learn.
     """
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     # A thousand rows are no work for threads, which on a busy machine wait for each other hundreds of times.
     with threadpool_limits(1, user_api="openmp"):

@@ -14,7 +14,7 @@ SUITE = typer.Argument(help="Name of a shipped suite, or a path to a .toml file;
 
 
 def report(
-    suite: str = SUITE,
+    suite: str = typer.Argument(help="Name of a suite that has run, or a path to its .toml file."),
     to: str | None = typer.Option(None, help="text, csv, md, latex, html or json; else what the suffix of --out says."),
     out: Path | None = typer.Option(None, "--out", "-o", help="File to write; one that exists is replaced."),
     as_json: bool = typer.Option(False, "--json", help="Same as --to json."),
@@ -54,17 +54,11 @@ def report(
 
 def open_report(suite: str) -> Report:
     """Return the report of the newest run of a suite; raises UsageError where it has none."""
-    from lungzoo.errors import UsageError
-    from lungzoo.suites.grid import load_suite
+    from lungzoo.suites.recorded import recorded_suite
     from lungzoo.suites.report.report import build_report
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
-    name = load_suite(suite).name
-    tracker = MlflowTracker(name)
-    plan = tracker.last_plan()
-    if plan is None:
-        raise UsageError(f"No run of suite '{name}' in {tracker.uri}. Start one with: lungzoo bench run {suite}")
-    return build_report(plan, tracker)
+    return build_report(*recorded_suite(suite, MlflowTracker))
 
 
 def _rendered(found: Report, name: str) -> str:

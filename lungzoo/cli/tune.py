@@ -115,7 +115,10 @@ def run(
     typer.echo(f"Recorded in {tracker.uri}. Browse it with: lungzoo ui")
     if results.best is None:
         raise typer.Exit(1)
-    typer.echo(f"Take over the best settings with: lungzoo tune apply {plan.name}")
+    if results.learned:
+        typer.echo(f"Take over the best settings with: lungzoo tune apply {plan.name}")
+    else:
+        typer.echo("Its settings are no better than any: search with more epochs, or other ranges.")
 
 
 @app.command()
@@ -140,7 +143,7 @@ def apply_(
     search: str = typer.Argument(help="Name of a search."),
     name: str | None = typer.Option(None, help="Name of the result; the search's unless told."),
     to: Path | None = typer.Option(None, help="Folder to write into; a checkout's tuning/best unless told."),
-    force: bool = typer.Option(False, "--force", help="Replace a result that is there."),
+    force: bool = typer.Option(False, "--force", help="Replace a result that is there; take over one of Dice 0."),
 ) -> None:
     """Write the best settings of a search as TOML, which a suite names with: transfers = ["tuned:NAME"]."""
     from lungzoo.content import content_dir

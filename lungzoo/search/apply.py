@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lungzoo.atomic import write_atomic
 from lungzoo.config import TunedConfig
 from lungzoo.content import content_dir
 from lungzoo.errors import UsageError, storage_error
@@ -19,14 +20,14 @@ def apply_search(search: str, name: str | None, to: Path | None, force: bool) ->
         search: its name.
         name: of the result; None for the search's.
         to: folder to write into; None for `tuning/best` of a checkout, or the working directory.
-        force: replace a file that is there.
+        force: replace a file that is there, and take over settings that found no lesion.
 
     Returns:
         The file, and what it says.
 
     Raises:
         UnknownNameError: the store has no such search.
-        UsageError: the search has found nothing yet, or the file exists.
+        UsageError: the search has found nothing yet, or nothing that learned, or the file exists.
         StorageError: the folder cannot be written.
     """
     from lungzoo.tracking.mlflow_search import PREFIX, check_search
@@ -41,13 +42,18 @@ def apply_search(search: str, name: str | None, to: Path | None, force: bool) ->
         )
     values = {**read_toml(found), **({"name": name} if name else {})}
     tuned = parse(TunedConfig, values, f"Search '{search}'")
+    if tuned.val_dice <= 0 and not force:
+        raise UsageError(
+            f"The best trial of the search '{search}' found no lesion (validation Dice 0): its settings are no better "
+            "than any. Search with more epochs or other ranges, or take them all the same with --force."
+        )
     folder = to or _usual_place()
     path = folder / f"{tuned.name}.toml"
     if path.exists() and not force:
         raise UsageError(f"{path} exists. Replace it with --force, or give another --name.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(toml_text(tuned.model_dump(mode="json")), encoding="utf-8")
+        write_atomic(path, toml_text(tuned.model_dump(mode="json")))
     except OSError as error:
         raise storage_error("write", error) from error
     return path, tuned

@@ -58,6 +58,11 @@ class SearchResults:
         return Counter(outcome.state for outcome in self.outcomes)
 
     @property
+    def learned(self) -> bool:
+        """Whether the best trial found any lesion, so that its settings say something."""
+        return self.best is not None and (self.best.val_dice or 0.0) > 0
+
+    @property
     def epochs(self) -> int:
         """Epochs that all trials trained together."""
         return sum(outcome.epochs for outcome in self.outcomes)
@@ -72,6 +77,8 @@ class SearchResults:
         best, count = self.best, len(self.outcomes)
         if best is None or best.val_dice is None:
             return f"None of {count} trial(s) finished."
+        if not self.learned:
+            return f"None of {count} trial(s) found a lesion: validation Dice 0."
         return f"Best of {count} trial(s): {best.number}, validation Dice {best.val_dice:.3f}."
 
     def cost(self) -> str:
@@ -108,7 +115,7 @@ class SearchResults:
         more = len(self.outcomes) - len(rows)
         said = [self.headline(), f"{TUNERS[self.plan.tuner]}, seed {self.plan.search_seed}: {self.cost()}"]
         said += ["The validation split chose; the test split was left shut."]
-        if self.best:
+        if self.learned:
             said[0] += f" Take it over with: `lungzoo tune apply {self.plan.name}`"
         rest = [f"{more} more in `trials.csv`."] if more > 0 else []
         return "\n\n".join([*said, "\n".join(lines), *rest, "Artifacts: `trials.csv`, `best.toml`, plots."])

@@ -231,7 +231,7 @@ def _notes(counted: np.ndarray, wanted: np.ndarray, error: np.ndarray, over: str
         )
     few = counted[(counted > 1) & (counted < FEW_PATIENTS)]
     if len(few):
-        notes.append(f"Only {few.min()} patient(s): intervals of so few cover less often than they say.")
+        notes.append(f"Only {few.min()} patients: intervals of so few cover less often than they say.")
     if (counted < 2).any():
         notes.append("Fewer than two patients: no interval.")
     if (error[counted > 1] == 0).any():

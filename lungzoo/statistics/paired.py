@@ -184,11 +184,11 @@ def _notes(seeds: np.ndarray, patients: int, pairs: int, alpha: float) -> tuple[
             f"{len(single)} of {len(seeds)} arm(s) were trained with one seed: what is said of their differences holds "
             "for these trained networks, and may be seed noise."
         )
-    least = smallest_p(patients) * pairs
-    if least > alpha:
+    least = smallest_p(patients)
+    if least <= alpha < least * pairs:  # what cannot show one pair's difference is said by `resolution`
         notes.append(
-            f"{patients} patient(s) cannot show any difference: the smallest corrected p of {pairs} pair(s) is "
-            f"{min(least, 1.0):.2g}, above {alpha:.2g}."
+            f"{patients} patients cannot show any difference among so many arms: the smallest corrected p of {pairs} "
+            f"pairs is {min(least * pairs, 1.0):.2g}, above {alpha:.2g}."
         )
     if patients < FEW_PATIENTS:
         notes.append(f"Only {patients} patients: intervals of so few cover less often than they say.")

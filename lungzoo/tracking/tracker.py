@@ -12,7 +12,13 @@ from lungzoo.weights.manifest import WeightsManifest
 
 
 class Tracker(Protocol):
-    """A tracking store, seen from one suite. Every method may raise TrackingError when the store does not answer."""
+    """A tracking store, seen from one suite. Every method may raise TrackingError when the store does not answer.
+
+    Args:
+        uri: where it is.
+    """
+
+    uri: str
 
     def open_suite(self, plan: SuitePlan, fresh: bool) -> str:
         """Start the parent run of a suite run, or go on with the one of the same plan; returns its id."""

@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
         (("compare", "abc123", "quick"), "No run 'abc123' in sqlite:///{folder}/mlflow.db."),
         (
             ("compare", "quick:x / y", "quick"),
-            "No run of suite 'quick' is recorded. Start one with: lungzoo bench run q",
+            "No run of suite 'quick' in sqlite:///{folder}/mlflow.db. Start one with: lungzoo bench run q",
         ),
         (("reproduce", "run:abc123"), "No run 'abc123' in sqlite:///{folder}/mlflow.db."),
     ],

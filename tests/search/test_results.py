@@ -45,6 +45,13 @@ def test_a_dice_of_nothing_is_better_than_none():
     assert [each.number for each in found.ranked] == ["0001", "0000"]
 
 
+def test_a_search_that_learned_nothing_recommends_nothing():
+    found = results(outcome(0, 0.0), outcome(1, 0.0))
+    assert not found.learned
+    assert found.headline() == "None of 2 trial(s) found a lesion: validation Dice 0."
+    assert "tune apply" not in found.markdown({})
+
+
 def test_nothing_finished():
     found = results(outcome(0, None, "failed"))
     assert (found.best, found.tuned()) == (None, None)

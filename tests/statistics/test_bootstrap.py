@@ -133,7 +133,7 @@ def test_same_seed_same_interval_in_any_order_of_cases():
 def test_limits_of_the_metric_end_the_interval():
     found = intervals([[1.0, 1.0, 0.9, 0.2]], np.arange(4), draws=500, limits=(0, 1))
     assert (found.low[0], found.high[0]) == (0.0, 1.0)
-    assert found.notes[1] == "Only 4 patient(s): intervals of so few cover less often than they say."
+    assert found.notes[1] == "Only 4 patients: intervals of so few cover less often than they say."
 
 
 def test_one_patient_no_case_and_equal_values():

@@ -106,11 +106,20 @@ def test_values_that_never_vary_do_not_differ():
     assert found.low.tolist() == found.high.tolist() == [0, 0, 0]
 
 
-def test_five_patients_can_show_nothing_and_say_so():
+def test_five_patients_can_show_nothing():
     found = compare(np.array([np.full((3, 5), 0.9), np.full((3, 5), 0.1)]), np.arange(5), draws=500)
     assert found.letters == ("a", "a")
-    assert "5 patient(s) cannot show any difference: the smallest corrected p of 1 pair(s) is 0.062, above 0.05." in (
-        found.notes
+    assert found.notes == ("Only 5 patients: intervals of so few cover less often than they say.",)
+
+
+def test_six_patients_can_show_something_of_two_arms_and_nothing_of_three():
+    arms = [np.full((3, 6), mean) for mean in (0.9, 0.5, 0.1)]
+    assert compare(np.array(arms[:2]), np.arange(6), draws=500).letters == ("a", "b")
+    found = compare(np.array(arms), np.arange(6), draws=500)
+    assert found.letters == ("a", "a", "a")
+    assert found.notes[0] == (
+        "6 patients cannot show any difference among so many arms: the smallest corrected p of 3 pairs is 0.094, above "
+        "0.05."
     )
 
 

@@ -16,7 +16,8 @@ from lungzoo.statistics.resolution import Resolution, resolution
 from lungzoo.statistics.spread import Spread
 from lungzoo.suites.compare.comparable import Incomparable
 from lungzoo.suites.compare.pairs import Pair, Pairs, pair_up
-from lungzoo.suites.compare.sides import OpenTracker, Side, load_side
+from lungzoo.suites.compare.sides import Side, load_side
+from lungzoo.suites.recorded import OpenTracker
 from lungzoo.suites.report.analysis import DRAWS, limits_of
 
 LEVEL = 0.95

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lungzoo.errors import UsageError
-from lungzoo.suites.compare.sides import OpenTracker, load_side
+from lungzoo.suites.compare.sides import load_side
+from lungzoo.suites.recorded import OpenTracker
 
 
 def arm_weights(name: str, open_tracker: OpenTracker) -> list[str]:

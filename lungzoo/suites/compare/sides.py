@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from lungzoo.errors import UnknownNameError, UsageError
-from lungzoo.suites.grid import load_suite
+from lungzoo.suites.recorded import OpenTracker, is_recorded, recorded_suite
 from lungzoo.suites.report.names import short_names
 from lungzoo.suites.report.results import ArmResults, SuiteResults, load_results
 from lungzoo.tracking.record import PlannedRun, SuitePlan
 from lungzoo.tracking.tracker import Tracker
 
-OpenTracker = Callable[[str], Tracker]
 # Any suite's runs are found from here; `lungzoo train` records here.
 ANY_SUITE = "train"
 
@@ -44,7 +42,8 @@ def load_side(name: str, open_tracker: OpenTracker) -> Side:
     """Read what a name means.
 
     Args:
-        name: "run:ID" or the beginning of an id, "SUITE:ARM", or a suite: a shipped name, or a path to a .toml file.
+        name: "run:ID" or the beginning of an id, "SUITE:ARM", or a suite; see `recorded_suite`. A word that could be
+            the beginning of an id is a suite where there is one of that name.
         open_tracker: from a suite's name to the store of its records.
 
     Raises:
@@ -53,7 +52,9 @@ def load_side(name: str, open_tracker: OpenTracker) -> Side:
     suite, arm = _parts(name)
     if suite == "run" and arm is not None:
         return _run(name, arm, open_tracker(ANY_SUITE))
-    if arm is None and set(suite) <= set(string.hexdigits):
+    if not suite:
+        raise UsageError("Nothing was named. Give a run's id, an arm as SUITE:ARM, or a suite.")
+    if arm is None and set(suite) <= set(string.hexdigits) and not is_recorded(suite, open_tracker):
         return _run(name, suite, open_tracker(ANY_SUITE))
     return _suite(name, suite, arm, open_tracker)
 
@@ -79,10 +80,7 @@ def _run(name: str, run: str, tracker: Tracker) -> Side:
 
 
 def _suite(name: str, suite: str, arm: str | None, open_tracker: OpenTracker) -> Side:
-    tracker = open_tracker(load_suite(suite).name)
-    plan = tracker.last_plan()
-    if plan is None:
-        raise UsageError(f"No run of suite '{suite}' is recorded. Start one with: lungzoo bench run {suite}")
+    plan, tracker = recorded_suite(suite, open_tracker)
     results = load_results(plan, tracker)
     if arm is None:
         return Side(name, results, results.arms, whole=True)

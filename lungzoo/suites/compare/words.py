@@ -114,7 +114,7 @@ def _shown(mean: Mean, digits: int) -> str:
 
 
 def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}" if math.isfinite(value) else "–"
+    return f"{value:+z.{digits}f}" if math.isfinite(value) else "–"
 
 
 def _values(difference: Difference) -> dict[str, Any]:

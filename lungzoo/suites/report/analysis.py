@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,8 +61,10 @@ def analyse(results: SuiteResults, draws: int = DRAWS) -> Analysis:
 
 
 def limits_of(metric: CaseMetric) -> tuple[float, float] | None:
-    """Return the range of a metric without a unit that has one: shares end at 0 and 1."""
-    return (0.0, 1.0) if metric.share else None
+    """Return the range of a metric: shares end at 0 and 1, distances and counts start at 0, signed errors have none."""
+    if metric.share:
+        return 0.0, 1.0
+    return None if metric.better == "zero" else (0.0, math.inf)
 
 
 def _figures(results: SuiteResults, draws: int, notes: list[str]) -> dict[str, dict[str, dict[str, float]]]:

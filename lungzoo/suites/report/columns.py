@@ -63,8 +63,8 @@ def verdict(row: Row) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Return a fixed number of decimals, or a dash for NaN."""
-    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
+    """Return a fixed number of decimals, 0 without a sign, or a dash for NaN."""
+    return f"{value:z.{digits}f}" if math.isfinite(value) else "–"
 
 
 def with_interval(figure: dict[str, float], digits: int = 3) -> str:
@@ -153,8 +153,8 @@ def _costs() -> list[Column]:
 
     def shown(key: str, unit: str, scale: float, digits: int) -> Callable[[Row], str]:
         def cell(row: Row) -> str:
-            value = cost(key)(row)
-            return f"{value / scale:.{digits}f} {unit}" if math.isfinite(value) else "–"
+            value = cost(key)(row) / scale
+            return f"{value:.{_decimals(value, digits)}f} {unit}" if math.isfinite(value) else "–"
 
         return cell
 
@@ -169,6 +169,11 @@ def _costs() -> list[Column]:
         Column("Train", lasted, cost("train_seconds"), 15, "Training time of one run"),
         Column("Memory", shown("peak_memory_mb", "GB", 1000, 1), cost("peak_memory_mb"), 16, "Peak of one run"),
     ]
+
+
+def _decimals(value: float, digits: int) -> int:
+    """Return how many decimals show the first digit of a small value."""
+    return max(digits, -math.floor(math.log10(value))) if 0 < value < 1 else digits
 
 
 def _known(value: float | str) -> bool:

@@ -35,7 +35,7 @@ class Row:
         pooled: {metric: value} of all pixels together, mean over runs.
         letters: groups of arms that cannot be told apart; "" where the arm is not compared.
         cost: params, gmacs, weights_mb, train_seconds, peak_memory_mb, inference_ms, …; means over runs.
-        selected: the arm with the best validation Dice among those whose runs are all finished.
+        selected: the arm with the best validation Dice above 0 among those whose runs are all finished.
         classes: {figure: {mean, low, high}} of predicted classes, see `classes.py`; {} where the arm predicts none.
     """
 
@@ -85,7 +85,7 @@ class ResultTable:
 
 def table_of(results: SuiteResults, analysis: Analysis, classes: Classes = NO_CLASSES) -> ResultTable:
     """Return the table of results that are analysed already."""
-    best = next((arm.arm for arm in results.arms if arm.complete), None)
+    best = next((arm.arm for arm in results.arms if arm.complete and arm.val_dice > 0), None)
     rows = tuple(_row(arm, analysis, classes, arm.arm == best) for arm in results.arms)
     finished = [record for arm in results.arms for record in arm.finished]
     remarks = [analysis.resolution.sentence] if analysis.resolution else []
@@ -96,8 +96,18 @@ def table_of(results: SuiteResults, analysis: Analysis, classes: Classes = NO_CL
             f"Holm-corrected over {len(analysis.comparison.p)} pair(s), 5%.",
         )
     enhanced = enhancement_in_words(results.plan.tuned, analysis.primary, analysis.comparison, analysis.compared)
-    remarks = [*enhanced, *remarks, *classes.remarks, *analysis.notes]
+    remarks = [*_nothing_learned(results), *enhanced, *remarks, *classes.remarks, *analysis.notes]
     return ResultTable(results.plan, rows, protocol_in_words(results.plan, finished), tuple(remarks))
+
+
+def _nothing_learned(results: SuiteResults) -> list[str]:
+    complete = [arm for arm in results.arms if arm.complete]
+    if not complete or any(arm.val_dice > 0 for arm in complete):
+        return []
+    return [
+        "No arm found any lesion of the validation split (Dice 0), so none is chosen, and the differences between them "
+        "mean nothing. Train for more epochs, or look at the data with: lungzoo data show"
+    ]
 
 
 def over_what(comparison: Comparison) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from lungzoo.suites.report.figures import drawing as drawing_room
 from lungzoo.suites.report.figures.contract import FIGURES, figures_in_order
+from lungzoo.suites.report.figures.ranks import stretches
 from lungzoo.suites.report.figures.style import WIDTH_IN, save
 from lungzoo.suites.report.report import build_report
 
@@ -73,6 +74,12 @@ def test_differences_are_those_of_the_comparison_and_stars_mark_what_holds(whole
     found = report.analysis.comparison
     expected = f"{found.difference[0]:+.3f}" + ("∗" if found.different[found.first[0], found.second[0]] else "")
     assert expected in texts
+
+
+def test_stretches_of_a_bar_leave_out_arms_that_the_test_separates():
+    assert stretches((2, 0, 1), order=(2, 0, 1, 3)) == [(2, 1)]
+    assert stretches((2, 1, 3), order=(2, 0, 1, 3)) == [(2, 2), (1, 3)]
+    assert stretches((0, 3), order=(2, 0, 1, 3)) == [(0, 0), (3, 3)]
 
 
 def test_learning_curves_are_means_over_seeds(whole_report):

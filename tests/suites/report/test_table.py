@@ -26,6 +26,31 @@ def test_rows_are_ordered_by_validation_not_by_test(study, cases):
     assert any("Chosen on the validation split alone" in line for line in result.protocol)
 
 
+def test_arms_that_learned_nothing_are_not_chosen(study, cases):
+    study.finish(study.plan("scratch"), cases([0.0] * 4), val_dice=0.0)
+    study.finish(study.plan("imagenet-frozen"), cases([0.0] * 4), val_dice=0.0)
+    result = table(study)
+    assert not any(row.selected for row in result.rows)
+    assert result.remarks[0].startswith("No arm found any lesion of the validation split (Dice 0), so none is chosen")
+
+
+def test_distances_end_at_nothing_and_shares_at_one(study, cases):
+    study.finish(study.plan("scratch"), cases([0.9, 1.0, 1.0, 1.0, 0.2, 1.0], hd95_mm=[30.0, 0, 0, 0.1, 0, 0]))
+    figures = build_report(study.suite, study.tracker).analysis.figures["unet_mobilenetv2 / scratch"]
+    assert figures["hd95_mm"]["low"] == 0.0
+    assert figures["hd95_mm"]["high"] > 5.0
+    assert figures["dice"]["high"] == 1.0
+
+
+def test_small_costs_show_a_digit_and_zero_has_no_sign(study, cases):
+    study.finish(study.plan("scratch"), cases([0.5] * 4), cost={"params": 2_100.0, "weights_mb": 0.0123, "gmacs": 0.0})
+    result = table(study)
+    (row,) = result.rows
+    shown = {column.heading: column.cell(row) for column in columns(result)}
+    assert (shown["Params"], shown["Weights"], shown["GMACs"]) == ("0.002 M", "0.01 MB", "0.00 ")
+    assert number(-0.0004) == "0.000"
+
+
 def test_skipped_failed_and_pending_arms_are_rows(study, cases):
     study.finish(study.plan("scratch"), cases([0.7] * 4))
     study.finish(study.plan("imagenet-frozen"), None, status="skipped", reason="no weights. Go online.")

@@ -15,8 +15,9 @@ _AXES = (("inference_ms", "ms per slice, predicting"), ("params", "parameters"),
 
 @report_figure("cost", title="What does accuracy cost?", order=40)
 def cost(report: Report) -> Any:
-    """Mean of each arm with its 95% interval against time per slice, parameters and training time (logarithmic). Up and
-    to the left is better where higher is better. Times are of the machine named under the table."""
+    """Mean of each arm with its 95% interval against time per slice, parameters and training time, logarithmic where
+    they differ tenfold. Up and to the left is better where higher is better. Times are of the machine named under the
+    table."""
     metric, figures = report.analysis.primary, report.analysis.figures
     rows = [row for row in report.table.rows if row.seeds and math.isfinite(figures[row.arm][metric.name]["mean"])]
     panels = [(key, title) for key, title in _AXES if any(_known(row, key) for row in rows)]

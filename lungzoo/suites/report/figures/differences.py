@@ -46,6 +46,6 @@ def _write(axes: Any, matrix: np.ndarray, different: np.ndarray, digits: int, li
         apart = bool(different[row, column])
         dark = apart and abs(matrix[row, column]) > 0.6 * limit
         axes.text(
-            column, row, f"{matrix[row, column]:+.{digits}f}{'∗' if apart else ''}", ha="center", va="center",
+            column, row, f"{matrix[row, column]:+z.{digits}f}{'∗' if apart else ''}", ha="center", va="center",
             fontsize=8, color="white" if dark else INK, fontweight="bold" if apart else "normal",
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ _TICKS = 25
 @report_figure("ranks", title="How do the arms rank over patients?", order=30)
 def ranks(report: Report) -> Any:
     """Critical-difference diagram: mean rank over patients, 1 is best. A bar joins arms that Wilcoxon's signed-rank
-    test with Holm's correction does not separate; it asks who is better for most patients, not whose mean is higher."""
+    test with Holm's correction does not separate; an arm that its thin stretches pass by is not among them. The test
+    asks who is better for most patients, not whose mean is higher."""
     comparison = report.analysis.comparison
     if comparison is None:
         return None
@@ -34,9 +36,10 @@ def ranks(report: Report) -> Any:
         axes.vlines(tick, -0.12, 0, color=INK, lw=1)
         axes.text(tick, -0.2, str(tick), ha="center", va="bottom", fontsize=8)
     for number, clique in enumerate(bars):
-        ends = found.average[list(clique)]
         height = 0.35 + 0.28 * number
-        axes.hlines(height, ends.min() - 0.04, ends.max() + 0.04, color=INK, lw=3.5)
+        for low, high in stretches(clique, order):
+            axes.hlines(height, found.average[low] - 0.04, found.average[high] + 0.04, color=INK, lw=3.5)
+        axes.hlines(height, *found.average[[clique[0], clique[-1]]], color=INK, lw=0.8, ls=(0, (2, 2)))
     names = names_of(report)
     for place, arm in enumerate(order):
         left = place < half
@@ -48,6 +51,24 @@ def ranks(report: Report) -> Any:
     p = "" if np.isnan(found.p) else f"Friedman χ² = {found.statistic:.1f}, p {_p(found.p)}, {found.patients} patients"
     axes.set_title(p, fontsize=8, color=MUTED, pad=10)
     return figure
+
+
+def stretches(clique: Sequence[int], order: Sequence[int]) -> list[tuple[int, int]]:
+    """Part a clique into stretches of arms that follow each other in rank: first and last arm of each.
+
+    Args:
+        clique: arms, best rank first.
+        order: every arm, best rank first.
+    """
+    places = {arm: place for place, arm in enumerate(order)}
+    found = [(clique[0], clique[0])]
+    for arm in clique[1:]:
+        low, high = found[-1]
+        if places[arm] == places[high] + 1:
+            found[-1] = (low, arm)
+        else:
+            found.append((arm, arm))
+    return found
 
 
 def _p(value: float) -> str:

@@ -37,6 +37,7 @@ FORMATS = {
     "html": Format(".html", to_html),
     "json": Format(".json", to_json),
 }
+_ALSO = {"markdown": "md", "tex": "latex"}
 TEXT = "text"  # for the terminal; the command line prints it
 
 
@@ -47,6 +48,7 @@ def choose_format(name: str | None, out: Path | None) -> str:
         UnknownNameError: no format has the name.
         UsageError: there is no name, and the suffix tells none.
     """
+    name = _ALSO.get(name or "", name)
     if name is not None:
         if name not in (TEXT, *FORMATS):
             raise UnknownNameError("format", name, (TEXT, *FORMATS))

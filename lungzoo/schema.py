@@ -123,7 +123,7 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     location = problem["loc"]
     key = ".".join(str(part) for part in location)
     if problem["type"] == "extra_forbidden":
-        known = _known_keys(model, location[:-1])
+        known = known_keys(model, location[:-1])
         return f"Unknown key '{key}'.{did_you_mean(str(location[-1]), known)} Allowed: {', '.join(known)}."
     if problem["type"] == "missing" and isinstance(location[-1], int):
         parent = ".".join(str(part) for part in location[:-1])
@@ -135,8 +135,8 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     return f"{key}: {message}.{received}" if key else f"{message}.{received}"
 
 
-def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Walk down the annotations to the model that the location means."""
+def known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """Return the keys at a location, walking down the annotations to the model that it means; [] of free options."""
     current: Any = model
     for part in location:
         if isinstance(part, int):

@@ -85,10 +85,14 @@ def run(
     )
 
     from lungzoo.cli.searching import search_ahead
-    from lungzoo.search.run import check_search_plan, run_search
+    from lungzoo.search.crew import check_address
+    from lungzoo.search.run import check_search_plan, run_search, search_folder
 
     if dry_run:
+        check_address(listen)
         check_search_plan(plan, dataset)
+        if not fresh:
+            plan.refuse_another(search_folder(runs, plan.name))
         _print_space(found)
         typer.echo(f"{_ahead(plan)} Nothing was started.")
         return

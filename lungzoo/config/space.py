@@ -31,7 +31,9 @@ class Parameter(Frozen):
         if bool(self.choices) == (self.low is not None or self.high is not None):
             raise ValueError("give either choices, or low and high")
         if self.choices:
-            if len({repr(choice) for choice in self.choices}) < len(self.choices):
+            if any(
+                choice in self.choices[:place] for place, choice in enumerate(self.choices)
+            ):  # 0 equals 0.0 and false
                 raise ValueError(f"choices must differ. Received: {list(self.choices)}")
             if self.scale != "linear" or self.step is not None:
                 raise ValueError("scale and step belong to a range of low and high, not to choices")

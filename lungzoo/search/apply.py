@@ -42,15 +42,15 @@ def apply_search(search: str, name: str | None, to: Path | None, force: bool) ->
         )
     values = {**read_toml(found), **({"name": name} if name else {})}
     tuned = parse(TunedConfig, values, f"Search '{search}'")
+    folder = to or _usual_place()
+    path = folder / f"{tuned.name}.toml"
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists. Replace it with --force, or give another --name.")
     if tuned.val_dice <= 0 and not force:
         raise UsageError(
             f"The best trial of the search '{search}' found no lesion (validation Dice 0): its settings are no better "
             "than any. Search with more epochs or other ranges, or take them all the same with --force."
         )
-    folder = to or _usual_place()
-    path = folder / f"{tuned.name}.toml"
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists. Replace it with --force, or give another --name.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(path, toml_text(tuned.model_dump(mode="json")))

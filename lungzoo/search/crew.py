@@ -175,6 +175,18 @@ class Crew:
         return chosen
 
 
+def check_address(address: str | None) -> None:
+    """Raise UsageError unless an address is HOST:PORT, or None."""
+    if address is None:
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 2**16:
+        raise UsageError(
+            f"The address of a chief is HOST:PORT with a port from 1 to 65535. Received: '{address}'. "
+            "Example: 10.0.0.5:8000"
+        )
+
+
 def visible_gpus() -> list[str]:
     """Return the numbers or names of the GPUs that this process may use, without loading a framework."""
     if (chosen := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:

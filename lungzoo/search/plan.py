@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,10 +116,21 @@ class SearchPlan(Frozen):
             return
         mine, theirs = self.model_dump(mode="json"), there.model_dump(mode="json")
         changed = [key for key in mine if key not in _BUDGET and mine[key] != theirs[key]]
+        told = "; ".join(text for key in changed for text in _differences(key, mine[key], theirs[key]))
         raise UsageError(
-            f"There is a search '{self.name}' with another {' and another '.join(changed)} in {folder}. "
+            f"There is a search '{self.name}' with another {' and another '.join(changed)} in {folder}. {told}. "
             "Give this one a --name of its own, or start that one over with --fresh."
         )
+
+
+def _differences(key: str, mine: Any, theirs: Any) -> Iterator[str]:
+    """Yield which settings differ, and how."""
+    if not isinstance(mine, dict) or not isinstance(theirs, dict):
+        yield f"{key} here: {mine!r}, there: {theirs!r}"
+        return
+    for part in sorted(mine | theirs):
+        if mine.get(part) != theirs.get(part):
+            yield from _differences(f"{key}.{part}", mine.get(part, "not given"), theirs.get(part, "not given"))
 
 
 def find_plan(folder: Path) -> SearchPlan | None:

@@ -18,7 +18,7 @@ from lungzoo.data.splits.split import split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import TrackingError, UsageError, storage_error
 from lungzoo.events import Observer, SearchStarted
-from lungzoo.search.crew import Crew
+from lungzoo.search.crew import Crew, check_address
 from lungzoo.search.outcome import Outcomes
 from lungzoo.search.plan import TUNERS, SearchPlan, find_plan
 from lungzoo.search.plots import save_plots
@@ -86,6 +86,7 @@ def run_search(
         TrackingError: the store stopped answering; the same command goes on.
         LungzooError: its processes died for a reason that another attempt would not change.
     """
+    check_address(address)
     check_search_plan(plan, dataset, tracker)
     folder = search_folder(runs, plan.name)
     with exclusive(folder):
@@ -132,8 +133,9 @@ def join_search(folder: Path, *, address: str, workers: int, name: str, observe:
     """Work for the chief of a search on another machine, which shares this folder, the dataset and the store.
 
     Raises:
-        UsageError: no search was started there.
+        UsageError: no search was started there, or the address is none.
     """
+    check_address(address)
     try:
         order = json.loads((folder / _ORDER_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

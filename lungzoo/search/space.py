@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from lungzoo.checks import check_settings
-from lungzoo.config import Parameter, SpaceConfig, experiment_of
+from lungzoo.config import ExperimentConfig, Parameter, SpaceConfig, experiment_of
 from lungzoo.content import find_content
 from lungzoo.errors import ConfigError, UsageError, did_you_mean
-from lungzoo.schema import parse, read_toml
+from lungzoo.schema import known_keys, parse, read_toml
 
 # Of `data`, only what a network sees; the rest decides which cases there are and what counts as lesion.
 _DATA = ("window_hu", "windows", "normalise", "preprocess", "spacing_mm", "size_px")
+_MOST_TRIED = 100
 _FIXED = {
     "train.train_seed": "trials have it from --seed and --repeats",
     "train.epochs": "it is the longest that a trial trains, --epochs",
@@ -37,18 +38,27 @@ def load_space(name: str) -> SpaceConfig:
 def check_space(space: SpaceConfig, base: dict[str, Any]) -> None:
     """Refuse a space of which some value cannot run, each tried alone on top of the base.
 
+    Of a range without a step the ends are tried, of one with very many values an even choice.
+
     Raises:
         UsageError: naming the parameter, what is wrong with its value, and what there is.
     """
     check_settings(experiment_of(base, {}, "The experiment"))
     for key, parameter in space.parameters.items():
-        for value in parameter.choices or (parameter.low, parameter.high):
+        for value in _tried(parameter):
             where = f"Search space '{space.name}', parameter '{key}' = {value!r}"
             config = experiment_of(base, {**_parents(space, key), key: value}, where)
             try:
                 check_settings(config)
             except UsageError as error:
                 raise ConfigError(f"{where}: {error}") from error
+
+
+def _tried(parameter: Parameter) -> tuple[Any, ...]:
+    values = values_of(parameter) or (parameter.low, parameter.high)
+    if parameter.choices or len(values) <= _MOST_TRIED:
+        return values
+    return tuple(values[round(place * (len(values) - 1) / (_MOST_TRIED - 1))] for place in range(_MOST_TRIED))
 
 
 def _parents(space: SpaceConfig, key: str) -> dict[str, Any]:
@@ -62,6 +72,7 @@ def _parents(space: SpaceConfig, key: str) -> dict[str, Any]:
 def _check_keys(space: SpaceConfig) -> None:
     for key, parameter in space.parameters.items():
         section, _, name = key.partition(".")
+        _check_exists(space, key)
         if key in _FIXED:
             raise ConfigError(f"Search space '{space.name}': '{key}' cannot be searched: {_FIXED[key]}. Remove it.")
         if section == "classify":
@@ -80,12 +91,29 @@ def _check_keys(space: SpaceConfig) -> None:
         _check_no_circle(space, key)
 
 
+def _check_exists(space: SpaceConfig, key: str) -> None:
+    """Refuse a key that no experiment has; what free options may hold, only the model or recipe knows."""
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        known = known_keys(ExperimentConfig, tuple(parts[:depth]))
+        if not known:
+            return
+        if part not in known:
+            wrong = ".".join(parts[: depth + 1])
+            raise ConfigError(
+                f"Search space '{space.name}': unknown key '{wrong}'.{did_you_mean(part, known)} "
+                f"Allowed: {', '.join(known)}."
+            )
+
+
 def _check_condition(space: SpaceConfig, key: str, parent: str, allowed: tuple[Any, ...]) -> None:
     where = f"Search space '{space.name}', parameter '{key}'"
     if parent not in space.parameters:
         known = space.parameters
         raise ConfigError(f"{where}: `when` names the unknown parameter '{parent}'.{did_you_mean(parent, known)}")
     choices = space.parameters[parent].choices
+    if not choices:
+        raise ConfigError(f"{where}: `when` names '{parent}', which is a range. A condition needs a list of choices.")
     if missing := [value for value in allowed if value not in choices]:
         raise ConfigError(f"{where}: `when` asks for {parent} = {missing[0]!r}. Its choices: {list(choices)}.")
     if not allowed:

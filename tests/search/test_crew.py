@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lungzoo.errors import LungzooError
+from lungzoo.errors import LungzooError, UsageError
 from lungzoo.events import Note, TrialEnded, TrialStarted
 from lungzoo.search import crew as crew_room
-from lungzoo.search.crew import Crew, visible_gpus
+from lungzoo.search.crew import Crew, check_address, visible_gpus
 
 START = 'print(\'{"event": "TrialStarted", "number": "0000", "worker": "", "values": "", "until": 1}\', flush=True)\n'
 END = (
@@ -125,3 +125,14 @@ def test_each_worker_has_a_gpu_of_its_own(crew, monkeypatch):
     assert made._environment("chief", "h:1")["CUDA_VISIBLE_DEVICES"] == "-1"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert visible_gpus() == []
+
+
+@pytest.mark.parametrize("address", ["10.0.0.5", "host:", ":8000", "host:0", "host:65536", "host:80a", ""])
+def test_an_address_without_a_host_or_port_is_refused(address):
+    with pytest.raises(UsageError, match=rf"HOST:PORT with a port from 1 to 65535\. Received: '{address}'"):
+        check_address(address)
+
+
+def test_addresses_of_a_chief():
+    for address in (None, "10.0.0.5:8000", "[::1]:1", "node-3.cluster:65535"):
+        check_address(address)

@@ -24,6 +24,9 @@ def test_another_search_under_the_same_name_is_refused_by_what_differs(tmp_path,
     make_plan(trials=50).refuse_another(tmp_path)
     with pytest.raises(UsageError, match=r"another tuner and another search_seed in .*--fresh"):
         make_plan(tuner="bayesian", search_seed=3).refuse_another(tmp_path)
+    base = {**plan.base, "train": {**plan.base["train"], "loss": "bce"}}
+    with pytest.raises(UsageError, match=r"another base in .*\. base\.train\.loss here: 'bce', there: .*\. Give this"):
+        make_plan(base=base).refuse_another(tmp_path)
 
 
 def test_a_damaged_plan(tmp_path):

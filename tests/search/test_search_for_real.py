@@ -110,16 +110,17 @@ def test_killed_at_any_moment_it_goes_on(search):
     recorded = Counter(run.data.tags["trial"] for run in search.trials_in_store())
     assert recorded == Counter(list(outcomes))  # each is one run in the store, none is there twice
     assert {run.info.status for run in search.trials_in_store()} == {"FINISHED"}
-    assert "lungzoo tune apply s" in said
+    learned = any(outcome["val_dice"] > 0 for outcome in outcomes.values())
+    assert ("lungzoo tune apply s" if learned else "Its settings are no better than any") in said
     for number, outcome in outcomes.items():
         if outcome["continues"]:
             origin = outcomes[outcome["continues"]]
             assert outcome["curve"][: origin["until"]] == origin["curve"], number
-    take_over(search)
+    take_over(search, learned)
 
 
-def take_over(search: Search) -> None:
-    """What was found becomes a file, once; another search cannot have the name."""
+def take_over(search: Search, learned: bool) -> None:
+    """What was found becomes a file, once; what found no lesion only by force; another search cannot have the name."""
     folder = search.folder
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
 
@@ -127,7 +128,11 @@ def take_over(search: Search) -> None:
         command = [sys.executable, "-m", "lungzoo", "tune", *words]
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
-    done = run("apply", "s", "--to", "best")
+    if not learned:
+        refused = run("apply", "s", "--to", "best")
+        assert (refused.returncode, "found no lesion" in refused.stderr) == (2, True)
+        assert not (folder / "best").exists()
+    done = run("apply", "s", "--to", "best", *([] if learned else ["--force"]))
     assert done.returncode == 0, done.stderr
     assert 'transfers = ["tuned:best/s.toml"]' in done.stdout
     assert 'search = "s"' in (folder / "best" / "s.toml").read_text()

@@ -45,6 +45,7 @@ def test_a_parameter_comes_after_the_one_it_depends_on():
         ({"low": 0, "high": 1, "scale": "log"}, "scale 'log' needs a range above 0"),
         ({"low": 1, "high": 8, "scale": "log", "step": 1}, "must be above 1"),
         ({"choices": [1, 1]}, "choices must differ"),
+        ({"choices": [0, 0.0]}, "choices must differ"),
         ({"choices": [1, 2], "step": 1}, "belong to a range"),
     ],
 )
@@ -60,6 +61,10 @@ def test_a_typo_within_a_parameter_names_the_nearest():
 
 def test_a_typo_in_a_key_names_the_nearest():
     space = make_space(**{"train.learning_rat": {"low": 1e-3, "high": 1e-1}})
+    with pytest.raises(ConfigError, match=r"unknown key 'train.learning_rat'\. Did you mean 'learning_rate'\?"):
+        _check_keys(space)
+    with pytest.raises(ConfigError, match=r"unknown key 'trian'\. Did you mean 'train'\?"):
+        _check_keys(make_space(**{"trian.loss": {"choices": ["dice", "bce"]}}))
     with pytest.raises(ConfigError, match=r"Unknown key 'train.learning_rat'\. Did you mean 'learning_rate'\?"):
         check_space(space, BASE)
 
@@ -69,6 +74,16 @@ def test_a_value_that_does_not_fit_is_found_before_anything_starts():
         check_space(make_space(**{"train.loss": {"choices": ["dice", "dise"]}}), BASE)
     with pytest.raises(ConfigError, match=r"'train.batch_size' = 0"):
         check_space(make_space(**{"train.batch_size": {"low": 0, "high": 8}}), BASE)
+
+
+def test_values_between_the_ends_of_a_range_are_tried_where_they_can_be_counted(monkeypatch):
+    tried = []
+    monkeypatch.setattr("lungzoo.search.space.check_settings", lambda config: tried.append(config.train.batch_size))
+    check_space(make_space(**{"train.batch_size": {"low": 4, "high": 12, "step": 4}}), BASE)
+    assert tried[1:] == [4, 8, 12]
+    tried.clear()
+    check_space(make_space(**{"train.batch_size": {"low": 1, "high": 1000}}), BASE)
+    assert (len(tried), tried[1], tried[-1], len(set(tried[1:]))) == (101, 1, 1000, 100)
 
 
 @pytest.mark.parametrize("key", ["train.train_seed", "train.epochs", "label"])
@@ -89,7 +104,7 @@ def test_what_changes_the_scoring_is_not_searched(key):
         ({"model.decoder_atention": ["scse"]}, "unknown parameter .*Did you mean 'model.decoder_attention'"),
         ({"model.decoder_attention": ["se"]}, "asks for model.decoder_attention = 'se'"),
         ({"model.decoder_attention": []}, "names no value"),
-        ({"model.decoder_dropout": [0.0]}, "asks for|circle"),
+        ({"train.learning_rate": [0.01]}, "names 'train.learning_rate', which is a range"),
     ],
 )
 def test_conditions_that_cannot_hold(when, message):

@@ -50,12 +50,14 @@ def _known(row: Row, key: str) -> bool:
 
 
 def _plain_ticks(axes: Any) -> None:
-    from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
     low, high = axes.get_xlim()
     if high / low < 10:
         axes.set_xscale("linear")
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlim(0, 1.08 * axes.dataLim.x1)
+    elif high / low < 1000:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1, 3)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -37,7 +37,7 @@ def ranks(report: Report) -> Any:
         axes.text(tick, -0.2, str(tick), ha="center", va="bottom", fontsize=8)
     for number, clique in enumerate(bars):
         height = 0.35 + 0.28 * number
-        for low, high in stretches(clique, order):
+        for low, high in stretches(clique, order.tolist()):
             axes.hlines(height, found.average[low] - 0.04, found.average[high] + 0.04, color=INK, lw=3.5)
         axes.hlines(height, *found.average[[clique[0], clique[-1]]], color=INK, lw=0.8, ls=(0, (2, 2)))
     names = names_of(report)

@@ -48,13 +48,15 @@ def to_html(report: Report) -> str:
     template = environment.from_string(source.joinpath("report.html.j2").read_text("utf-8"))
     shown = columns(report.table)
     rows = [row for row in report.table.rows if row.seeds]
+    names, shared = short_names([arm.arm for arm in report.results.arms])
     with drawing(report, ("svg",)) as drawn:
         overlays = _overlays(report)
         figures = _figures(drawn())
     return template.render(
         plan=report.plan,
         table=report.table,
-        shared=short_names([arm.arm for arm in report.results.arms])[1],
+        shared=shared,
+        names=names,
         columns=[
             {"heading": column.heading, "about": column.about, "is_text": _is_text(column, rows)} for column in shown
         ],

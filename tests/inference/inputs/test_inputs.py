@@ -205,3 +205,12 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 def test_names_do_not_collide(series: Path, tmp_path: Path) -> None:
     twice = find_inputs([series, series], Reading())
     assert [each.name for each in twice] == ["scan", "scan-2"]
+
+
+def test_numbers_that_are_given_do_not_collide_with_names_that_are_there(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a/scan.npy", "b/scan.npy", "c/scan-2.npy", "d/Scan.npy")]
+    for path in paths:
+        path.parent.mkdir()
+        np.save(path, HU)
+    names = [each.name for each in find_inputs(paths, Reading())]
+    assert names == ["scan", "scan-3", "scan-2", "Scan-4"]

@@ -45,9 +45,8 @@ def predict_all(
                 raise
             faults.append(f"  {plan.scan.source}: {error}" if isinstance(error, MemoryRanOut) else f"  {error}")
     if faults:
-        raise DatasetError(
-            f"{len(faults)} of {len(plans)} scans could not be predicted; the others are written.\n" + "\n".join(faults)
-        )
+        others = "; the others are written" if len(faults) < len(plans) else ""
+        raise DatasetError(f"{len(faults)} of {len(plans)} scans could not be predicted{others}.\n" + "\n".join(faults))
 
 
 def _predict(

@@ -138,6 +138,8 @@ def test_a_scan_that_does_not_fit_the_memory_does_not_keep_the_others_from_being
     with pytest.raises(DatasetError, match=r"(?s)1 of 2 scans could not be .*large: Memory ran out on a single input"):
         predict_all(plans, [], Settings(), lambda: nullcontext(print), done)
     assert written == ["small"]
+    with pytest.raises(DatasetError, match=r"2 of 2 scans could not be predicted\.\n"):
+        predict_all([plans[0], plans[0]], [], Settings(), lambda: nullcontext(print), done)
     with pytest.raises(MemoryRanOut):
         predict_all(plans[:1], [], Settings(), lambda: nullcontext(print), done)
 

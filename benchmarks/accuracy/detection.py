@@ -16,6 +16,8 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from lungzoo.cli.hubs import named_weights
+from lungzoo.data.splits.audit import common_patients
 from lungzoo.data.store import PreparedDataset
 from lungzoo.inference.detection import Detected, Detection, detect, summarise_detection
 from lungzoo.inference.members import open_members
@@ -33,17 +35,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     arguments = parser.parse_args()
     dataset = PreparedDataset(arguments.data)
-    with open_members(arguments.weights) as members:
-        seen = _seen(members)
-        volumes = [
-            _look(members, dataset, name, not arguments.no_lungs)
-            for name, patient in _volumes(dataset)
-            if patient not in seen
-        ]
-        left_out = sum(patient in seen for _, patient in _volumes(dataset))
+    with open_members(named_weights(arguments.weights)) as members:
+        named = _volumes(dataset)
+        seen = set(common_patients(_seen(members), {patient for _, patient in named}))
+        left_out = sum(patient in seen for _, patient in named)
+        volumes = [_look(members, dataset, name, not arguments.no_lungs) for name, who in named if who not in seen]
         threshold = members[0].protocol.threshold
     if left_out:
         print(f"{left_out} volumes are of patients that the weights were trained on, and are left out.")
+    if not volumes:
+        raise SystemExit(f"No volume of {arguments.data} is left to look at. Give one with other patients.")
     found = summarise_detection(volumes, threshold)
     _print(found)
     if arguments.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -97,6 +98,9 @@ def publish(
     title: str = typer.Option("", help="A line for people. \\[default: model, transfer and dataset]"),
     licence: str = typer.Option("", help="Licence of the weights. \\[default: that of the data]"),
     private: bool = typer.Option(False, "--private", help="A new Hugging Face repository is seen by its owners only."),
+    tuned: Path | None = typer.Option(
+        None, help="Folder of lungzoo tune postprocess with this run's weights: publish them with what it chose."
+    ),
     force: bool = typer.Option(False, "--force", help="Replace weights of that name."),
 ) -> None:
     """Publish the weights of a run with manifest and model card."""
@@ -104,7 +108,7 @@ def publish(
     from lungzoo.suites.sharing.publish import publish as hand_on
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
-    done = hand_on(run, to, Wishes(name, title, licence, force, private), MlflowTracker("train"))
+    done = hand_on(run, to, Wishes(name, title, licence, force, private, tuned), MlflowTracker("train"))
     typer.echo(f"Published '{done.name}': {done.place}.")
     for line in done.use:
         typer.echo(f"  {line}")

@@ -88,10 +88,18 @@ def detect(
         passes: how the models are run.
         lungs: look in the lung fields alone.
         readers: who make a lesion where several drew.
+
+    Raises:
+        UsageError: slices of the volume are missing.
     """
     rows = np.flatnonzero(dataset.cases["volume"].to_numpy(str) == volume)
     rows = rows[np.argsort(dataset.cases["z"].to_numpy()[rows], kind="stable")]
     scan = read_volume(dataset, volume)
+    if len(rows) < scan.shape_zyx[0]:
+        raise UsageError(
+            f"'{dataset.name}' has {len(rows)} of the {scan.shape_zyx[0]} slices of '{volume}' and lesions "
+            "are counted in whole volumes. Import it with all its slices."
+        )
     reference = dataset.consensus(rows, readers) > 0
     field = find_lungs(scan.image) if lungs else None
     probability = np.zeros(scan.image.shape, np.float32)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from lungzoo.errors import DatasetError
+from lungzoo.inference.batches import MemoryRanOut
 from lungzoo.inference.outputs import Plan
 from lungzoo.inference.predict import Progress, Settings, predict_scan
 from lungzoo.inference.predictor import Predictor
@@ -31,21 +32,21 @@ def predict_all(
         done: is called when the files of a scan are written.
 
     Raises:
-        DatasetError: scans cannot be used; raised at the end, naming all of them.
+        DatasetError: scans cannot be used, or do not fit the memory; raised at the end, naming all of them.
+        MemoryRanOut: the only scan does not fit.
         StorageError: a file cannot be written.
     """
     faults: list[str] = []
     for plan in plans:
         try:
             _predict(plan, predictors, settings, show, done)
-        except DatasetError as error:
+        except (DatasetError, MemoryRanOut) as error:
             if len(plans) == 1:
                 raise
-            faults.append(f"  {error}")
+            faults.append(f"  {plan.scan.source}: {error}" if isinstance(error, MemoryRanOut) else f"  {error}")
     if faults:
-        raise DatasetError(
-            f"{len(faults)} of {len(plans)} scans could not be predicted; the others are written.\n" + "\n".join(faults)
-        )
+        others = "; the others are written" if len(faults) < len(plans) else ""
+        raise DatasetError(f"{len(faults)} of {len(plans)} scans could not be predicted{others}.\n" + "\n".join(faults))
 
 
 def _predict(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lungzoo.errors import UsageError
+from lungzoo.errors import LungzooError, UsageError
 from lungzoo.inference.formats import FORMATS, check_output, format_of, write_output
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.result import Result
@@ -30,9 +30,19 @@ class Plan:
     force: bool
 
     def write(self, result: Result) -> None:
-        """Write them, each whole or not at all; raises StorageError."""
+        """Write them, each whole or not at all; one that cannot be written does not keep the others from it.
+
+        Raises:
+            DatasetError, StorageError, UsageError: the first that cannot be written.
+        """
+        faults: list[LungzooError] = []
         for path in self.paths:
-            write_output(result, path, self.force)
+            try:
+                write_output(result, path, self.force)
+            except LungzooError as error:
+                faults.append(error)
+        if faults:
+            raise faults[0]
 
 
 def plan_outputs(found: Sequence[Input], out: Sequence[Path], formats: Sequence[str], force: bool) -> list[Plan]:
@@ -49,7 +59,7 @@ def plan_outputs(found: Sequence[Input], out: Sequence[Path], formats: Sequence[
             file, or a file for several scans.
     """
     if _is_folder(out):
-        endings = [ending.lstrip(".") for ending in formats or _DEFAULT]
+        endings = dict.fromkeys(ending.lstrip(".") for ending in formats or _DEFAULT)
         plans = [Plan(each, tuple(out[0] / f"{each.name}.{ending}" for ending in endings), force) for each in found]
     else:
         if len(found) != 1:
@@ -63,12 +73,12 @@ def plan_outputs(found: Sequence[Input], out: Sequence[Path], formats: Sequence[
             )
         for path in out:
             format_of(path)
-        plans = [Plan(found[0], tuple(out), force)]
+        plans = [Plan(found[0], tuple(dict.fromkeys(out)), force)]
     for plan in plans:
         for path in plan.paths:
             check_output(plan.scan, path, force)
             _check_not_source(plan.scan, path)
-            _check_writable(path)
+            check_writable(path)
     return plans
 
 
@@ -85,8 +95,8 @@ def _check_not_source(scan: Input, path: Path) -> None:
         raise UsageError(f"{path} is part of what is predicted from, and is not replaced. Choose another name.")
 
 
-def _check_writable(path: Path) -> None:
-    """Find a folder without permission before hours of work; the rest shows when the file is written."""
+def check_writable(path: Path) -> None:
+    """Raise UsageError where a path cannot be made for want of permission, before hours of work."""
     folder = next(parent for parent in path.resolve().parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise UsageError(f"Cannot write to {folder}. Choose a folder that you may write to.")

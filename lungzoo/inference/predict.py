@@ -15,6 +15,7 @@ from lungzoo.inference.postprocess import PostprocessConfig, find_lungs, postpro
 from lungzoo.inference.predictor import Passes, Predictor, Region
 from lungzoo.inference.result import Result
 from lungzoo.inference.volume import Volume
+from lungzoo.schema import parse
 
 Progress = Callable[[int, int], None]
 _CONTEXT_PX = 64
@@ -32,7 +33,7 @@ class Settings:
         passes: how the models are run.
 
     Raises:
-        UsageError: a threshold that is no probability between 0 and 1.
+        UsageError: a threshold that is no probability between 0 and 1, or a step that cannot be taken.
     """
 
     threshold: float | None = None
@@ -44,6 +45,7 @@ class Settings:
             raise UsageError(
                 f"The threshold must lie between 0 and 1. Received: {self.threshold:g}. A common one is 0.5."
             )
+        parse(PostprocessConfig, self.changes, "Steps after the network")
 
     def postprocess(self, predictors: Sequence[Predictor]) -> PostprocessConfig:
         """Return the steps after the models."""
@@ -78,9 +80,10 @@ def predict_scan(
     labels = labels_of(predictors)
     volume = found.read()
     steps, volume = _steps(found, volume, settings, predictors)
+    lungs, volume = _lungs(volume) if steps.lungs else (None, volume)
     threshold, passes = settings.cut(predictors), settings.run_as(predictors)
     try:
-        mask, probability, chances = _run(volume, predictors, passes, threshold, steps.lungs, progress)
+        mask, probability, chances = _run(volume, predictors, passes, threshold, lungs, progress)
     except DatasetError as error:
         raise DatasetError(f"{found.source}: {error}") from None
     mask = postprocess(mask, steps, volume.voxel_mm3, volume.pixel_mm2)
@@ -106,6 +109,14 @@ def _steps(
         )
     notes = [f"its spacing is unknown, so {key} = {getattr(wanted, key):g} of the weights is left out" for key in lost]
     return steps, replace(volume, notes=(*volume.notes, *notes)) if notes else volume
+
+
+def _lungs(volume: Volume) -> tuple[np.ndarray, Volume]:
+    """Return the lung fields, and the scan with a note where they are all of it."""
+    lungs = find_lungs(volume.image)
+    if not lungs.all():
+        return lungs, volume
+    return lungs, replace(volume, notes=(*volume.notes, "no pair of lungs was found, so lesions count everywhere"))
 
 
 def region_of(lungs: np.ndarray | None, shape_zyx: tuple[int, ...]) -> Region:
@@ -136,11 +147,11 @@ def _run(
     predictors: Sequence[Predictor],
     passes: Passes,
     threshold: float,
-    in_lungs: bool,
+    lungs: np.ndarray | None,
     progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return mask and probability (0 to 255) of the volume's slices, and the probability of each class by slice."""
-    lungs, labels = find_lungs(volume.image) if in_lungs else None, len(labels_of(predictors))
+    labels = len(labels_of(predictors))
     mask = np.zeros(volume.image.shape, np.uint8)
     # One byte: it only says how sure a lesion is, and whole volumes are what takes the memory.
     probability = np.zeros(volume.image.shape, np.uint8)

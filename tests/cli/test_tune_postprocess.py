@@ -10,11 +10,15 @@ import pytest
 from typer.testing import CliRunner
 
 from lungzoo.cli import app
+from lungzoo.config import ExperimentConfig
+from lungzoo.data.splits.split import split_patients
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError, UsageError
 from lungzoo.experiment import run_experiment
 from lungzoo.inference.tuning import grid
-from lungzoo.weights.manifest import read_manifest
+from lungzoo.models.assemble import build_model
+from lungzoo.weights.file import write_weights
+from lungzoo.weights.manifest import WeightsManifest, read_manifest, write_manifest
 
 
 def command(*arguments: Any) -> str:
@@ -23,15 +27,36 @@ def command(*arguments: Any) -> str:
     return result.output
 
 
-def test_from_a_run_to_predictions(
-    phantom: PreparedDataset, tiny: Any, tracker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def short_axes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grid, "THRESHOLDS", (0.3, 0.7))
     monkeypatch.setattr(grid, "MIN_AREAS_MM2", (0.0, 12.0))
-    one_epoch = tiny.model_copy(update={"train": tiny.train.model_copy(update={"epochs": 1})})
-    run_experiment(one_epoch, phantom, tracker=tracker, runs=tmp_path / "runs")
+
+
+@pytest.fixture
+def untrained(phantom: PreparedDataset, tiny: ExperimentConfig, tmp_path: Path) -> Path:
+    """A folder like that of a run on the phantom, whose model nobody has trained."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    split = split_patients(phantom.cases, tiny.data, phantom.fingerprint)
+    patients = {part: list(getattr(split, part)) for part in ("train", "val", "test")}
+    manifest = {
+        "name": "untrained",
+        "model": tiny.model.model_dump(mode="json"),
+        "file": "weights.npz",
+        "sha256": write_weights(build_model(tiny.model, None), folder / "weights.npz"),
+        "size_bytes": (folder / "weights.npz").stat().st_size,
+        "trained_on": {"dataset": "phantom", "fingerprint": phantom.fingerprint, "patients": patients},
+        "protocol": {"data": tiny.data.model_dump(mode="json"), "score": {"threshold": 0.5, "bootstrap_draws": 200}},
+    }
+    write_manifest(WeightsManifest.model_validate(manifest), folder / "manifest.toml")
+    return folder
+
+
+def check(weights: Path, phantom: PreparedDataset, tmp_path: Path) -> None:
+    """Tune, read what is said and written, predict with it."""
     out = tmp_path / "tuned"
-    text = command("tune", "postprocess", tracker.kept_weights, "--data", phantom.path, "-o", out, "--test")
+    text = command("tune", "postprocess", weights, "--data", phantom.path, "-o", out, "--test")
     lines = text.splitlines()
     patients = read_manifest(out / "manifest.toml").trained_on.patients
     val, test = len(patients.val), len(patients.test)
@@ -48,7 +73,26 @@ def test_from_a_run_to_predictions(
     assert {key: made_with["postprocess"][key] for key in chosen["postprocess"]} == chosen["postprocess"]
 
     with pytest.raises(UsageError, match="tuned exists already"):
-        command("tune", "postprocess", tracker.kept_weights, "--data", phantom.path, "-o", out)
+        command("tune", "postprocess", weights, "--data", phantom.path, "-o", out)
+
+
+def test_from_weights_to_predictions(untrained: Path, phantom: PreparedDataset, tmp_path: Path) -> None:
+    check(untrained, phantom, tmp_path)
+
+
+@pytest.mark.slow
+def test_from_a_run_to_predictions(
+    phantom: PreparedDataset, tiny: ExperimentConfig, tracker: Any, tmp_path: Path
+) -> None:
+    one_epoch = tiny.model_copy(update={"train": tiny.train.model_copy(update={"epochs": 1})})
+    run_experiment(one_epoch, phantom, tracker=tracker, runs=tmp_path / "runs")
+    check(tracker.kept_weights, phantom, tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_told_first(phantom: PreparedDataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match=r"Cannot write to .*file\. Choose a folder that you may write to"):
+        command("tune", "postprocess", "no-such-weights", "--data", phantom.path, "-o", tmp_path / "file" / "out")
 
 
 def test_another_dataset_is_refused(phantom: PreparedDataset, tmp_path: Path) -> None:

@@ -42,6 +42,25 @@ def test_a_volume(
     assert found.false_positives(0.5) == 1
 
 
+def test_a_volume_with_gaps_is_refused(
+    make_predictor: Callable[..., Predictor], make_volume: Callable[..., Volume], save_nifti: Callable[..., Path],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """Slices on either side of a gap would be taken for neighbours, and their lesions for one."""
+    mask = np.zeros((6, 32, 32), np.uint8)
+    mask[1, 5:9, 5:9] = mask[4, 5:9, 5:9] = 1
+    image = np.where(mask, 60, -850).astype(np.int16)
+    folder = tmp_path / "in" / "P1"
+    folder.mkdir(parents=True)
+    save_nifti(folder / "image.nii", make_volume(image))
+    save_nifti(folder / "mask.nii", make_volume(mask))
+    import_dataset(FolderReader(tmp_path / "in", {"slices": "lesion"}), "folder", tmp_path / "data")
+    dataset = PreparedDataset(tmp_path / "data")
+    name = str(dataset.cases["volume"].iloc[0])
+    with pytest.raises(UsageError, match=rf"has 2 of the 6 slices of '{name}'.* Import it with all its slices"):
+        detect([make_predictor()], dataset, name, Passes(), lungs=False, readers=1)
+
+
 def volume(patient: str, score: list[float], lesion: list[int], diameters: list[float]) -> Detected:
     candidates = Candidates(np.array(score), np.array(lesion, int), len(diameters))
     return Detected(f"{patient}-scan", patient, candidates, np.array(diameters))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from lungzoo.errors import UsageError
+from lungzoo.errors import DatasetError, UsageError
+from lungzoo.inference import outputs
 from lungzoo.inference.inputs import Input
-from lungzoo.inference.outputs import plan_outputs
+from lungzoo.inference.outputs import Plan, plan_outputs
+from lungzoo.inference.result import Result
 
 
 def scan(name: str, source: Path = Path("nowhere"), has_grid: bool = True) -> Input:
@@ -20,6 +23,28 @@ def test_one_scan_gives_the_files_that_are_named(tmp_path: Path) -> None:
     paths = [tmp_path / "a.nii.gz", tmp_path / "a.json"]
     (plan,) = plan_outputs([scan("x")], paths, [], False)
     assert plan.paths == tuple(paths)
+
+
+def test_a_file_that_is_named_twice_is_made_once(tmp_path: Path) -> None:
+    (plan,) = plan_outputs([scan("x")], [tmp_path / "a.json", tmp_path / "a.json"], [], False)
+    assert plan.paths == (tmp_path / "a.json",)
+    (plan,) = plan_outputs([scan("x")], [tmp_path], ["json", ".json"], False)
+    assert plan.paths == (tmp_path / "x.json",)
+
+
+def test_a_file_that_cannot_be_written_does_not_keep_the_others_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(result: Any, path: Path, force: bool) -> None:
+        if path.suffix == ".dcm":
+            raise DatasetError("no SEG of this series")
+        path.write_text(str(result))
+
+    monkeypatch.setattr(outputs, "write_output", write)
+    plan = Plan(scan("x"), (tmp_path / "a.dcm", tmp_path / "a.json"), False)
+    with pytest.raises(DatasetError, match="no SEG of this series"):
+        plan.write(cast(Result, "result"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_several_scans_fill_a_folder(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ import pytest
 from lungzoo.content import content_dir
 from lungzoo.data.store import PreparedDataset
 from lungzoo.data.writer import import_dataset
-from lungzoo.errors import DatasetError, UsageError
+from lungzoo.errors import ConfigError, DatasetError, UsageError
+from lungzoo.inference import many
+from lungzoo.inference.batches import MemoryRanOut
 from lungzoo.inference.inputs import Input, Reading, find_inputs
+from lungzoo.inference.many import predict_all
 from lungzoo.inference.members import open_members
+from lungzoo.inference.outputs import Plan
 from lungzoo.inference.predict import Settings, predict_scan, region_of
 from lungzoo.inference.predictor import Passes, Predictor
 from lungzoo.inference.volume import Volume
@@ -96,6 +101,47 @@ def test_slices_that_a_dataset_lacks_are_empty(
 def test_a_threshold_is_a_probability(threshold: float) -> None:
     with pytest.raises(UsageError, match=r"The threshold must lie between 0 and 1\. Received: "):
         Settings(threshold)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+def test_a_step_that_cannot_be_taken(value: float) -> None:
+    with pytest.raises(ConfigError, match=r"Steps after the network: min_volume_mm3: "):
+        Settings(changes={"min_volume_mm3": value})
+
+
+def test_without_a_pair_of_lungs_it_is_said_that_lesions_count_everywhere(
+    make_predictor: Callable[..., Predictor], make_volume: Callable[..., Volume]
+) -> None:
+    image = np.full((1, 32, 32), -850, np.int16)
+    image[0, 4, 4] = 60
+    result = predict_scan(scan(make_volume(image)), [make_predictor(level=0.64)], Settings(changes={"lungs": True}))
+    assert result.mask.sum() == 1
+    assert result.volume.notes == ("no pair of lungs was found, so lesions count everywhere",)
+
+
+def test_a_scan_that_does_not_fit_the_memory_does_not_keep_the_others_from_being_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(found: Input, *_: Any) -> str:
+        if found.name == "large":
+            raise MemoryRanOut("Memory ran out on a single input of 9×9.")
+        return found.name
+
+    monkeypatch.setattr(many, "predict_scan", run)
+    monkeypatch.setattr(Plan, "write", lambda plan, result: None)
+    plans = [Plan(Input(name, Path(name), True, False, pytest.fail), (), False) for name in ("large", "small")]
+    written: list[Any] = []
+
+    def done(plan: Plan, result: Any) -> None:
+        written.append(result)
+
+    with pytest.raises(DatasetError, match=r"(?s)1 of 2 scans could not be .*large: Memory ran out on a single input"):
+        predict_all(plans, [], Settings(), lambda: nullcontext(print), done)
+    assert written == ["small"]
+    with pytest.raises(DatasetError, match=r"2 of 2 scans could not be predicted\.\n"):
+        predict_all([plans[0], plans[0]], [], Settings(), lambda: nullcontext(print), done)
+    with pytest.raises(MemoryRanOut):
+        predict_all(plans[:1], [], Settings(), lambda: nullcontext(print), done)
 
 
 def test_volumes_need_a_spacing(make_predictor: Callable[..., Predictor]) -> None:

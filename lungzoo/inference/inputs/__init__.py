@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from lungzoo.errors import DatasetError, UsageError
@@ -88,13 +89,17 @@ def _find(path: Path, reading: Reading) -> list[Input]:
 
 
 def _of_one_name(found: list[Input]) -> list[Input]:
-    """Number those that would be called the same."""
-    names: dict[str, int] = {}
+    """Number those that would be called the same, also by a file system that does not tell capitals apart."""
+    taken: set[str] = set()
+    names = {each.name.casefold() for each in found}
     numbered = []
     for each in found:
-        names[each.name] = number = names.get(each.name, 0) + 1
-        name = each.name if number == 1 else f"{each.name}-{number}"
-        numbered.append(Input(name, each.source, each.has_grid, each.is_dicom, each.load))
+        name = each.name
+        if name.casefold() in taken:
+            ways = (f"{each.name}-{number}" for number in count(2))
+            name = next(way for way in ways if way.casefold() not in taken | names)
+        taken.add(name.casefold())
+        numbered.append(replace(each, name=name))
     return numbered
 
 

@@ -36,20 +36,33 @@ def find(path: Path, reading: Reading) -> list[Input]:
     """Return the chosen series.
 
     Raises:
-        DatasetError: no CT, damaged files, or several series and none or another was chosen.
+        DatasetError: no CT, several series and none or another was chosen, or damaged files and no series was chosen.
     """
     lone = path.is_file() and not path.name.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2"))
     tree: SourceTree = _OneFile(path) if lone else open_tree(path, LAYOUT)
     listing = list_files(tree, patients_needed=False)
-    if listing.faults:
-        more = f"\n  … and {len(listing.faults) - _SHOWN} more" if len(listing.faults) > _SHOWN else ""
-        faults = "\n".join(f"  {fault}" for fault in listing.faults[:_SHOWN])
+    if listing.faults and not reading.series:
         raise DatasetError(
             f"{path}: {len(listing.faults)} faulty DICOM file(s); nothing was predicted, since a slice may be among "
-            f"them. Put them right, or take them away:\n{faults}{more}"
+            f"them. Put them right, take them away, or name a series with --series:\n{_faults(listing)}"
         )
     files = _choose(path, listing, reading.series)
-    return [Input(safe_name(path), path, True, True, lambda: _read(tree, files))]
+    return [Input(safe_name(path), path, True, True, lambda: _read(tree, files, _notes(listing)))]
+
+
+def _faults(listing: Listing) -> str:
+    more = f"\n  … and {len(listing.faults) - _SHOWN} more" if len(listing.faults) > _SHOWN else ""
+    return "\n".join(f"  {fault}" for fault in listing.faults[:_SHOWN]) + more
+
+
+def _notes(listing: Listing) -> list[str]:
+    """Say what was left out: a slice that is missing within a series is found later, one at its ends cannot be."""
+    if not listing.faults:
+        return []
+    return [
+        f"{len(listing.faults)} faulty DICOM file(s) left out; the first or last slice of this series may be among "
+        f"them: {listing.faults[0]}{', …' if len(listing.faults) > 1 else ''}"
+    ]
 
 
 def _choose(path: Path, listing: Listing, wanted: str) -> list[FileInfo]:
@@ -66,6 +79,7 @@ def _choose(path: Path, listing: Listing, wanted: str) -> list[FileInfo]:
         return series[names[0]]
     lines = [f"  {number}: {_in_words(series[uid])}, {uid}" for number, uid in enumerate(names[:_SHOWN], 1)]
     lines += [f"  … and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+    lines += ["Faulty files, left out:", _faults(listing)] if listing.faults else []
     what = f"has no CT series '{wanted}'" if wanted else f"holds {len(names)} CT series"
     raise DatasetError(f"{path} {what}. Choose one with --series and its number or UID:\n" + "\n".join(lines))
 
@@ -76,13 +90,13 @@ def _in_words(files: list[FileInfo]) -> str:
     return f"{slices} slice(s){of} ({files[0].name})"
 
 
-def _read(tree: SourceTree, files: list[FileInfo]) -> Volume:
+def _read(tree: SourceTree, files: list[FileInfo], notes: list[str]) -> Volume:
     series = read_series(tree, files)
     image, geometry = to_axial(series.image.transpose(2, 1, 0), series.geometry)
     image = np.ascontiguousarray(image)
     depth, height, width = image.shape
     info = VolumeInfo(series.patient, (depth, height, width), geometry, series.geometry, series.uid)
-    return whole(image, "hu", info, _source(tree, files, series), tuple(series.notes))
+    return whole(image, "hu", info, _source(tree, files, series), (*notes, *series.notes))
 
 
 def _source(tree: SourceTree, files: list[FileInfo], series: Series) -> DicomSource:

@@ -13,6 +13,7 @@ from typing import Any
 
 from lungzoo.errors import UsageError, storage_error
 from lungzoo.inference.members import MEMBER, TUNED
+from lungzoo.inference.outputs import check_writable
 from lungzoo.inference.predictor import Predictor
 from lungzoo.inference.tuning.run import Outcome
 from lungzoo.inference.tuning.words import report_of, values_of
@@ -23,11 +24,12 @@ TRIED = "tried.csv"
 
 
 def check_out(out: Path, force: bool) -> None:
-    """Refuse a folder that is there, before anything is predicted.
+    """Refuse a folder that is there or cannot be made, before anything is predicted.
 
     Raises:
-        UsageError: it exists; with `force` only where it is not one that tuning made.
+        UsageError: it exists; with `force` only where it is not one that tuning made; or it may not be written.
     """
+    check_writable(out)
     if not out.exists():
         return
     if not force:

@@ -37,4 +37,10 @@ def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
         found.append("The data are a synthetic phantom: it has seen no patient, and its figures mean nothing for any.")
     if manifest.source not in _KNOWN_STARTS:
         found.append(f"It started from '{manifest.source}', whose own training patients are not listed here.")
+    if tuned := manifest.protocol.get("tuned"):
+        found.append(
+            f"`lungzoo predict` uses threshold {manifest.protocol['score']['threshold']:g} and steps that were chosen "
+            f"on {tuned['validation_cases']} validation cases; the figures above are of the plain pass at threshold "
+            f"{tuned['threshold_of_metrics']:g}."
+        )
     return found

@@ -35,6 +35,8 @@ class Wishes:
         licence: of the weights; "" is that of the data.
         force: replace what has the name.
         private: only its owners see a new repository of Hugging Face.
+        tuned: folder of `lungzoo tune postprocess` with the run's weights, whose protocol is published; None for that
+            of the run.
     """
 
     name: str = ""
@@ -42,6 +44,7 @@ class Wishes:
     licence: str = ""
     force: bool = False
     private: bool = False
+    tuned: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ def publish(run: str, to: str, wishes: Wishes, tracker: Tracker) -> Publication:
         raise ConfigError(
             f"Weights are named in small letters, digits, dots, dashes and underscores. Received: '{wishes.name}'"
         )
+    if (Path(run) / MANIFEST).is_file():
+        raise UsageError(f"'{run}' is a folder. Give the id of the run; what was tuned for it goes to --tuned.")
     target = _target(to)
     run_id = tracker.find_run(run.removeprefix("run:"))
     record = _finished(tracker.run_record(run_id), run_id)
@@ -95,6 +100,8 @@ class _Weights:
         self.file = folder / self.manifest.file
         if fault := self.manifest.fault(self.file):
             raise WeightsUnavailable(f"The weights of run '{run_id}' are damaged ({fault}). Nothing was published.")
+        if wishes.tuned is not None:
+            self.manifest = _with_choice(self.manifest, wishes.tuned)
 
     @property
     def stem(self) -> str:
@@ -117,6 +124,19 @@ class _Weights:
             "licence": self.wishes.licence or self.manifest.licence,
         }
         return self.manifest.model_copy(update=changes)
+
+
+def _with_choice(manifest: WeightsManifest, folder: Path) -> WeightsManifest:
+    """Return a manifest with the protocol that was tuned for its weights."""
+    if not (folder / MANIFEST).is_file():
+        raise UsageError(
+            f"{folder} has no {MANIFEST}. Give a folder that lungzoo tune postprocess made of this one run; what it "
+            "chose for an ensemble is for all members together, and is not published."
+        )
+    tuned = read_manifest(folder / MANIFEST)
+    if tuned.sha256 != manifest.sha256 or "tuned" not in tuned.protocol:
+        raise UsageError(f"{folder} does not hold the weights of this run as lungzoo tune postprocess writes them.")
+    return manifest.model_copy(update={"protocol": tuned.protocol})
 
 
 Target = Callable[[_Weights, str, Tracker], Publication]

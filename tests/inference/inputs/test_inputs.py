@@ -116,6 +116,22 @@ def test_a_damaged_file_is_told_before_anything_is_read(series: Path) -> None:
     assert "1-009.dcm" in str(told.value)
 
 
+def test_a_damaged_file_does_not_keep_a_named_series_from_being_read(series: Path, dicom_writer: ModuleType) -> None:
+    """It may be a slice at the end of that series, which nothing else can tell."""
+    (series / "1-009.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\7" * 40)
+    (found,) = find(series, dicom_writer.uid("P1/ct"))
+    volume = found.read()
+    assert np.array_equal(volume.image, HU)
+    assert volume.notes[0].startswith("1 faulty DICOM file(s) left out; the first or last slice of this series")
+    assert "1-009.dcm" in volume.notes[0]
+    with pytest.raises(DatasetError, match=r"(?s)has no CT series '7'.*Faulty files, left out:.*1-009\.dcm"):
+        find(series, "7")
+    (series / "1-002.dcm").write_bytes((series / "1-002.dcm").read_bytes()[:200])
+    (found,) = find(series, "1")
+    with pytest.raises(DatasetError, match=r"uneven spacing between 1-001\.dcm and 1-003\.dcm"):
+        found.read()
+
+
 @pytest.mark.parametrize("code", ["LPS", "RAS", "PIR"])
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".mha", ".mhd"])
 def test_volumes_in_a_file(
@@ -205,3 +221,12 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 def test_names_do_not_collide(series: Path, tmp_path: Path) -> None:
     twice = find_inputs([series, series], Reading())
     assert [each.name for each in twice] == ["scan", "scan-2"]
+
+
+def test_numbers_that_are_given_do_not_collide_with_names_that_are_there(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a/scan.npy", "b/scan.npy", "c/scan-2.npy", "d/Scan.npy")]
+    for path in paths:
+        path.parent.mkdir()
+        np.save(path, HU)
+    names = [each.name for each in find_inputs(paths, Reading())]
+    assert names == ["scan", "scan-3", "scan-2", "Scan-4"]

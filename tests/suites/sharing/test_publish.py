@@ -23,7 +23,7 @@ from lungzoo.errors import ConfigError, UsageError, WeightsUnavailable
 from lungzoo.inference.members import open_members
 from lungzoo.suites.sharing.publish import Wishes, publish
 from lungzoo.weights import hub
-from lungzoo.weights.manifest import read_manifest
+from lungzoo.weights.manifest import read_manifest, write_manifest
 
 NAME = "cnn_scratch-phantom-v1"
 
@@ -33,6 +33,39 @@ def shelf(recorded: Any, tmp_path: Path) -> Path:
     """A hub with the run's weights under the name that they get by themselves."""
     publish(recorded.run_id, str(tmp_path / "hub"), Wishes(), recorded.tracker)
     return tmp_path / "hub"
+
+
+def tuned(recorded: Any, folder: Path) -> Path:
+    """The run's manifest as `lungzoo tune postprocess` changes it."""
+    folder.mkdir()
+    manifest = read_manifest(recorded.tracker.weights(recorded.run_id, folder) / "manifest.json")
+    changes = {
+        "score": {**manifest.protocol["score"], "threshold": 0.35},
+        "postprocess": {"largest": 3},
+        "tuned": {"validation_cases": 12, "threshold_of_metrics": 0.5},
+    }
+    changed = manifest.model_copy(update={"name": "any-tuned", "protocol": {**manifest.protocol, **changes}})
+    write_manifest(changed, folder / "manifest.toml")
+    return folder
+
+
+def test_what_was_tuned_is_published_with_the_weights(recorded: Any, tmp_path: Path) -> None:
+    folder, to = tuned(recorded, tmp_path / "tuned"), tmp_path / "hub"
+    publish(recorded.run_id, str(to), Wishes(tuned=folder), recorded.tracker)
+    with open_members([str(to / NAME)]) as (member,):
+        assert (member.protocol.threshold, member.protocol.postprocess.largest) == (0.35, 3)
+        assert member.manifest.name == NAME
+    card = (to / NAME / "README.md").read_text()
+    assert "uses threshold 0.35 and steps that were chosen on 12 validation cases; the figures above are of the" in card
+
+    with pytest.raises(UsageError, match=r"is a folder\. Give the id of the run; what was tuned .* --tuned"):
+        publish(str(folder), str(to), Wishes(), recorded.tracker)
+    with pytest.raises(UsageError, match=r"has no manifest\.toml.*chose for an ensemble is for all members together"):
+        publish(recorded.run_id, str(to), Wishes(tuned=tmp_path), recorded.tracker)
+    other = read_manifest(folder / "manifest.toml").model_copy(update={"sha256": "0" * 64})
+    write_manifest(other, folder / "manifest.toml")
+    with pytest.raises(UsageError, match="does not hold the weights of this run"):
+        publish(recorded.run_id, str(to), Wishes(tuned=folder), recorded.tracker)
 
 
 class Silent(SimpleHTTPRequestHandler):

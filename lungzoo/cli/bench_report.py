@@ -24,6 +24,13 @@ def report(
     publish: Path | None = typer.Option(
         None, help="Folder to write the finished suite into, such as benchmarks/results; see benchmarks/README.md."
     ),
+    explain: str | None = typer.Option(
+        None,
+        metavar="METHOD",
+        help="Maps for best, median and worst cases of the selected arm, on the HTML page; see: "
+        "lungzoo list explanations.",
+    ),
+    data: Path | None = typer.Option(None, help="For --explain: the prepared dataset that the suite was run on."),
 ) -> None:
     """Print the table of the newest run of a suite, half done or whole."""
     from lungzoo.errors import UsageError
@@ -33,7 +40,13 @@ def report(
     if folders and (len(folders) > 1 or to or out or as_json):
         raise UsageError(f"{' and '.join(folders)}: give one alone, without --to, --json and --out.")
     chosen = choose_format("json" if as_json else to, out)
+    if explain is not None and (folders or chosen != "html" or data is None):
+        raise UsageError("--explain puts maps on the HTML page. Give -o FILE.html and --data DIR with it.")
+    if data is not None and explain is None:
+        raise UsageError("--data is for --explain METHOD. Leave it out, or give both.")
     found = open_report(suite)
+    if explain is not None and data is not None:
+        found = _with_maps(found, explain, data)
     if publish is not None:
         _publish(found, suite, publish)
     elif paper is not None:
@@ -59,6 +72,20 @@ def open_report(suite: str) -> Report:
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
     return build_report(*recorded_suite(suite, MlflowTracker))
+
+
+def _with_maps(found: Report, method: str, data: Path) -> Report:
+    from dataclasses import replace
+
+    from lungzoo.cli.data_import import progress_bar
+    from lungzoo.cli.output import without_native_logs
+    from lungzoo.data.store import PreparedDataset
+    from lungzoo.explain.suite import explain_suite
+    from lungzoo.inference.predictor import Passes
+
+    with without_native_logs(), progress_bar("Explaining") as progress:
+        passes = Passes(tell=lambda line: typer.echo(line, err=True))
+        return replace(found, explained=(explain_suite(found, method, PreparedDataset(data), passes, progress),))
 
 
 def _rendered(found: Report, name: str) -> str:

@@ -32,7 +32,7 @@ def explain(
         ..., "--weights", "-w",
         help="Published name, run:ID, hf:ORG/NAME, or path of weights with a manifest; several for uncertainty.",
     ),
-    method: str = typer.Option("seg-grad-cam", "--method", "-m", help="See: lungzoo list explanations."),
+    method: str = typer.Option("seg-hires-cam", "--method", "-m", help="See: lungzoo list explanations."),
     level: str = typer.Option("", help="Level of the encoder, such as P4. \\[default: the deepest]"),
     lesion: int | None = typer.Option(
         None, min=1, help="Explain this lesion, the largest first. \\[default: all in the slice]"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lungzoo.errors import UsageError
+
 if TYPE_CHECKING:
     from lungzoo.export.export import Exported
 
@@ -40,8 +42,12 @@ def export(
 
     request = Request(to, out, size, quantize.value if quantize else None, data, force)
     check_request(request)
-    with without_native_logs(), open_members([name]) as (predictor,):
-        made = export_weights(predictor, request)
+    with without_native_logs(), open_members([name]) as members:
+        if len(members) > 1:
+            raise UsageError(
+                f"'{name}' is an ensemble of {len(members)} models, and a file holds one. Give a folder in it."
+            )
+        made = export_weights(members[0], request)
     typer.echo(_in_words(made, request.quantise))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lungzoo.explain.contract import HeatMap, Subject, one_flat_model
-from lungzoo.explain.features import CutModel, Score, checked_level
+from lungzoo.explain.features import CutModel, Score, check_backend, checked_level
 from lungzoo.explain.shown import Shown
 from lungzoo.inference.predictor import Predictor
 
@@ -71,15 +71,17 @@ def cam_of(
     values, level = cam(subject.predictor.model, level, shown.image, score, combine)
     if not values.any():
         subject.passes.tell(f"At level {level} nothing speaks for the answer: the map is empty.")
-    return HeatMap(shown.back(values), "evidence for the answer", f"{details}, level {level}")
+    return HeatMap(shown.back(values), "evidence for the answer [arbitrary units]", f"{details}, level {level}")
 
 
 def check_cam(predictors: Sequence[Predictor], level: str, method: str) -> Predictor:
     """Return the only model.
 
     Raises:
-        UsageError: there are several, or it is a 3D model, or it has no such level.
+        UsageError: there are several, or it is a 3D model, or Keras runs on a backend without gradients here.
+        UnknownNameError: it has no such level.
     """
     predictor = one_flat_model(predictors, method)
+    check_backend()
     checked_level(predictor.model, level)
     return predictor

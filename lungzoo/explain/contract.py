@@ -74,6 +74,7 @@ class Method:
         check: raises UsageError for models that it cannot explain, or settings that they do not have.
         explain: makes the map.
         needs_region: it explains the answer for a region, so there has to be one.
+        of_several: it is of several models, such as the seeds of an arm.
     """
 
     title: str
@@ -83,6 +84,7 @@ class Method:
     check: Callable[[Sequence[Predictor], Any], None]
     explain: Callable[[Subject, Any], HeatMap]
     needs_region: bool = True
+    of_several: bool = False
 
     @property
     def defaults(self) -> dict[str, Any]:

@@ -104,8 +104,8 @@ def region_score(region: np.ndarray) -> Score:
     return score
 
 
-def _gradient(function: Callable[[Any], Any], at: Any) -> Any:
-    """Return the gradient of a scalar function at a tensor."""
+def check_backend() -> str:
+    """Return the name of the backend that Keras runs on; raises UsageError where there are no gradients here."""
     import keras
 
     backend = keras.backend.backend()
@@ -114,7 +114,12 @@ def _gradient(function: Callable[[Any], Any], at: Any) -> Any:
             f"Gradients are not available with the backend '{backend}'. Allowed: {', '.join(_GRADIENTS)}. Set "
             "KERAS_BACKEND, or take --method occlusion."
         )
-    return _GRADIENTS[backend](function, at)
+    return str(backend)
+
+
+def _gradient(function: Callable[[Any], Any], at: Any) -> Any:
+    """Return the gradient of a scalar function at a tensor."""
+    return _GRADIENTS[check_backend()](function, at)
 
 
 def _tensorflow(function: Callable[[Any], Any], at: Any) -> Any:

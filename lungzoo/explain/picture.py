@@ -9,28 +9,38 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lungzoo.config import DataConfig
+from lungzoo.explain.contract import EXPLANATIONS
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from lungzoo.explain.contract import HeatMap
     from lungzoo.explain.run import Explanation
+    from lungzoo.inference.volume import Volume
 
-_CONTOUR = "#22d3ee"
+CONTOUR = "#22d3ee"
 _PANEL_INCHES = 4.2
 _ZOOM_SHARE = 0.5
 _ZOOM_LEAST_SHARE = 0.25
 _ZOOM_LEAST_PX = 24
 _OPACITY = 0.65
+_SEEN_PX = 16
 
 
 def write(path: Path, explanation: Explanation) -> None:
+    """Write the picture of `draw` as a PNG."""
+    draw(explanation).savefig(path, dpi=130, format="png")
+
+
+def draw(explanation: Explanation) -> Figure:
     """Draw the slice with its contour and the map over it; around a small region in a large slice once more, near."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    grey, mask = grey_slice(explanation), explanation.result.mask[explanation.place.z] > 0
+    volume, mask = explanation.result.volume, explanation.result.mask[explanation.place.z] > 0
+    grey, aspect = grey_slice(volume, explanation.place.row), aspect_of(volume.spacing_mm)
     zoom = zoom_box(explanation.place.region, grey.shape)
     panels = 2 if zoom is None else 3
-    aspect = _aspect(explanation.result.volume.spacing_mm)
     height = _PANEL_INCHES * min(max(grey.shape[0] * aspect / grey.shape[1], 0.4), 2.0)
     figure = Figure(figsize=(_PANEL_INCHES * panels + 1.0, height + 1.0), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
@@ -39,10 +49,14 @@ def write(path: Path, explanation: Explanation) -> None:
     for number, axis in enumerate(axes):
         axis.imshow(grey, cmap="gray", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
         if number:
-            drawn = _draw_heat(axis, explanation.heat, aspect)
-        _draw_contour(axis, mask)
-        _frame(axis, zoom if number == 2 else None, grey.shape)
-    axes[0].set_title("slice and predicted contour", fontsize=9)
+            drawn = draw_heat(axis, explanation.heat, aspect)
+        draw_contour(axis, mask, 0.7 if number else 1.1)  # a thick one would hide what lies on the edge
+        frame(axis, zoom if number == 2 else None, grey.shape)
+    told = "slice and predicted contour"
+    if EXPLANATIONS.get(explanation.method).needs_region and (explanation.place.region != mask).any():
+        told += "; white: what is explained"
+        _draw_region(axes[0], explanation.place.region)
+    axes[0].set_title(told, fontsize=9)
     axes[1].set_title("map" if zoom is None else "map (box: right)", fontsize=9)
     if zoom is not None:
         _draw_box(axes[1], zoom)
@@ -51,7 +65,7 @@ def write(path: Path, explanation: Explanation) -> None:
     bar.set_label(explanation.heat.quantity, fontsize=9)
     bar.ax.tick_params(labelsize=8)
     figure.suptitle("\n".join(title_lines(explanation, 34 * panels)), fontsize=10)
-    figure.savefig(path, dpi=130, format="png")
+    return figure
 
 
 def title_lines(explanation: Explanation, width: int) -> list[str]:
@@ -60,11 +74,10 @@ def title_lines(explanation: Explanation, width: int) -> list[str]:
     return [*wrap(explanation.words, width), *wrap(f"weights: {names}", width)]
 
 
-def grey_slice(explanation: Explanation) -> np.ndarray:
+def grey_slice(volume: Volume, row: int) -> np.ndarray:
     """Return the slice in [0, 1]; HU through the usual lung window."""
-    volume = explanation.result.volume
     low, high = DataConfig().window_hu if volume.units == "hu" else (0.0, 255.0)
-    image = volume.image[explanation.place.row].astype(np.float32)
+    image = volume.image[row].astype(np.float32)
     return np.clip((image - low) / (high - low), 0, 1)
 
 
@@ -84,12 +97,13 @@ def zoom_box(region: np.ndarray, shape_yx: tuple[int, ...]) -> tuple[slice, slic
     return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
 
 
-def _aspect(spacing_mm: tuple[float, float, float]) -> float:
+def aspect_of(spacing_mm: tuple[float, float, float]) -> float:
+    """Return how much higher than wide a pixel is; 1 where unknown."""
     _, y, x = spacing_mm
     return y / x if np.isfinite([y, x]).all() else 1.0
 
 
-def _draw_heat(axis: Any, heat: HeatMap, aspect: float) -> Any:
+def draw_heat(axis: Any, heat: HeatMap, aspect: float) -> Any:
     """Lay the map over the slice: the fainter, the less it says."""
     from matplotlib.colors import Normalize
 
@@ -97,16 +111,24 @@ def _draw_heat(axis: Any, heat: HeatMap, aspect: float) -> Any:
     top = heat.top or float(np.abs(values).max() or 0.0) or 1.0
     scale = Normalize(-top if heat.signed else 0.0, top)
     opacity = _OPACITY * np.sqrt(np.clip(np.abs(values.filled(0)) / top, 0, 1))
-    colours = "RdBu_r" if heat.signed else "inferno"
+    colours = "bwr" if heat.signed else "inferno"
     return axis.imshow(values, cmap=colours, norm=scale, alpha=opacity, aspect=aspect, interpolation="nearest")
 
 
-def _draw_contour(axis: Any, mask: np.ndarray) -> None:
+def draw_contour(axis: Any, mask: np.ndarray, width: float, colour: str = CONTOUR) -> None:
+    """Draw the outline of a mask along the edges of its pixels."""
     if not mask.any():
         return
-    height, width = mask.shape
-    places = np.arange(-1, width + 1), np.arange(-1, height + 1)
-    axis.contour(*places, np.pad(mask, 1).astype(float), [0.5], colors=_CONTOUR, linewidths=1.1)
+    places = np.arange(-1, mask.shape[1] + 1), np.arange(-1, mask.shape[0] + 1)
+    axis.contour(*places, np.pad(mask, 1).astype(float), [0.5], colors=colour, linewidths=width)
+
+
+def _draw_region(axis: Any, region: np.ndarray) -> None:
+    """Outline what is explained; a cross stands over what is too small to be seen."""
+    draw_contour(axis, region, 1.1, "white")
+    if region.sum() < _SEEN_PX:
+        y, x = np.argwhere(region).mean(axis=0)
+        axis.plot([x], [y], "+", color="white", markersize=9)
 
 
 def _draw_box(axis: Any, box: tuple[slice, slice]) -> None:
@@ -118,7 +140,8 @@ def _draw_box(axis: Any, box: tuple[slice, slice]) -> None:
     axis.add_patch(Rectangle(corner, *sides, fill=False, edgecolor="white", linewidth=0.9))
 
 
-def _frame(axis: Any, box: tuple[slice, slice] | None, shape_yx: tuple[int, ...]) -> None:
+def frame(axis: Any, box: tuple[slice, slice] | None, shape_yx: tuple[int, ...]) -> None:
+    """Show a box of a slice, or all of it, without ticks."""
     rows, columns = box or (slice(0, shape_yx[0]), slice(0, shape_yx[1]))
     axis.set_xlim(columns.start - 0.5, columns.stop - 0.5)
     axis.set_ylim(rows.stop - 0.5, rows.start - 0.5)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lungzoo.errors import UsageError
 from lungzoo.explain.contract import EXPLANATIONS, HeatMap, Progress, Subject
-from lungzoo.explain.target import Place, Target, find_place
+from lungzoo.explain.target import Place, Target, check_target, find_place
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.predict import Settings, predict_scan
 from lungzoo.inference.predictor import Predictor
@@ -77,7 +77,9 @@ def explain_scan(
     """
     checked, chosen = checked_options(method, options), EXPLANATIONS.get(method)
     chosen.check(predictors, checked)  # before a volume is predicted in vain
-    result = predict_scan(found, predictors, settings, progress)
+    volume = found.read()
+    check_target(volume, target)
+    result = predict_scan(replace(found, load=lambda: volume), predictors, settings, progress)
     place = find_place(result, target)
     if chosen.needs_region and not place.region.any():
         raise UsageError(

@@ -12,6 +12,7 @@ from lungzoo.explain.contract import HeatMap, Subject
 from lungzoo.inference.predictor import Predictor, Region
 
 MeasureName = Literal["entropy", "mutual-information", "std"]
+_ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ def spread_of(subject: Subject, members: Sequence[tuple[Predictor, int]], measur
     chosen = MEASURES[measure]
     values = chosen.of(np.stack(answers)).astype(np.float32)
     # Colours up to the largest possible value would hide a small figure; what the bar ends at is written beside it.
-    return HeatMap(
-        values, chosen.quantity, f"uncertainty over {what}", top=chosen.top if measure == "entropy" else None
-    )
+    # Of members that agree everywhere they would show how numbers are rounded.
+    whole = measure == "entropy" or values.max() < _ROUNDING
+    return HeatMap(values, chosen.quantity, f"uncertainty over {what}", top=chosen.top if whole else None)
 
 
 def with_model(predictor: Predictor, model: Any) -> Predictor:

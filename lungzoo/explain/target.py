@@ -9,6 +9,7 @@ import numpy as np
 from lungzoo.errors import UsageError
 from lungzoo.inference.components import Components
 from lungzoo.inference.result import Result
+from lungzoo.inference.volume import Volume
 from lungzoo.metrics.lesions import label_components
 
 
@@ -48,6 +49,15 @@ class Place:
     words: str
 
 
+def check_target(volume: Volume, target: Target) -> None:
+    """Raise UsageError where a scan has no such slice or voxel: it is known before the scan is predicted."""
+    if target.at_zyx is not None:
+        _voxel(target.at_zyx, volume.shape_zyx)
+    z = target.slice_z if target.at_zyx is None else target.at_zyx[0]
+    if z is not None:
+        _row(volume, _within("slice", z, volume.shape_zyx[0]))
+
+
 def find_place(result: Result, target: Target) -> Place:
     """Return the slice and the region that a target means.
 
@@ -60,7 +70,7 @@ def find_place(result: Result, target: Target) -> Place:
     region, words = result.mask[z] > 0, "the predicted mask"
     if target.lesion is not None:
         region, words = _lesion_in(result, target.lesion, z), f"lesion {target.lesion}"
-    return Place(_row(result, z), z, region, words)
+    return Place(_row(result.volume, z), z, region, words)
 
 
 def _slice_of(result: Result, target: Target) -> int:
@@ -94,15 +104,18 @@ def _lesion_in(result: Result, lesion: int, z: int) -> np.ndarray:
 
 def _place_at(result: Result, at_zyx: tuple[int, int, int]) -> Place:
     """Return the lesion in a slice that holds a voxel, or that voxel alone."""
-    z, y, x = (
-        _within(name, index, side) for name, index, side in zip(("z", "y", "x"), at_zyx, result.mask.shape, strict=True)
-    )
+    z, y, x = _voxel(at_zyx, result.volume.shape_zyx)
     numbers = label_components(result.mask[z])
     if numbers[y, x]:
-        return Place(_row(result, z), z, numbers == numbers[y, x], f"the lesion at y {y}, x {x}")
+        return Place(_row(result.volume, z), z, numbers == numbers[y, x], f"the lesion at y {y}, x {x}")
     region = np.zeros(result.mask.shape[1:], bool)
     region[y, x] = True
-    return Place(_row(result, z), z, region, f"the pixel at y {y}, x {x}, no lesion")
+    return Place(_row(result.volume, z), z, region, f"the pixel at y {y}, x {x}, no lesion")
+
+
+def _voxel(at_zyx: tuple[int, int, int], shape_zyx: tuple[int, int, int]) -> tuple[int, int, int]:
+    z, y, x = (_within(name, index, side) for name, index, side in zip(("z", "y", "x"), at_zyx, shape_zyx, strict=True))
+    return z, y, x
 
 
 def _within(name: str, index: int, side: int) -> int:
@@ -111,9 +124,9 @@ def _within(name: str, index: int, side: int) -> int:
     return index
 
 
-def _row(result: Result, z: int) -> int:
-    rows = np.flatnonzero(result.volume.z == z)
+def _row(volume: Volume, z: int) -> int:
+    rows = np.flatnonzero(volume.z == z)
     if not len(rows):
-        there = result.volume.z
+        there = volume.z
         raise UsageError(f"Slice {z} is not in the dataset. Allowed: some of {there.min()} to {there.max()}.")
     return int(rows[0])

@@ -38,6 +38,7 @@ def sheet_of(
         "lungzoo_version": version("lungzoo"),
         "input": _input(predictor, shape),
         "outputs": _outputs(predictor, len(shape)),
+        "averaged_over_mirror_images": predictor.protocol.flips,
         "postprocess": predictor.protocol.postprocess.model_dump(mode="json"),
         "compared": {
             "slices": source,

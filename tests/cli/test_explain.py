@@ -62,7 +62,7 @@ def test_a_picture_an_array_and_a_volume_of_one_map(scan: Path, tmp_path: Path) 
 
     outputs = [tmp_path / name for name in ("a.png", "a.npy", "a.nii.gz")]
     text = explain(scan, *(part for path in outputs for part in ("-o", path)), "--level", "P3")
-    assert text.startswith("P1: Seg-Grad-CAM, level P3: the predicted mask, slice ")
+    assert text.startswith("P1: Seg-HiResCAM, level P3: the predicted mask, slice ")
     assert sorted(tmp_path.iterdir()) == sorted(outputs)
     values, volume = np.load(outputs[1]), nibabel.load(outputs[2])
     assert (values.shape, values.dtype, volume.shape) == ((75, 96), np.float32, (96, 75, 4))
@@ -113,3 +113,16 @@ def test_one_volume_of_a_dataset_is_named(phantom: PreparedDataset, tmp_path: Pa
         explain(phantom.path, "-o", tmp_path / "a.npy")
     with pytest.raises(UsageError, match=r"Unknown volume 'PHANTOM-001'\. Did you mean"):
         explain(phantom.path, "-o", tmp_path / "a.npy", "--volume", "PHANTOM-001")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("-o", "a.html", "--explain", "occlusion"), r"--explain puts maps on the HTML page\. Give .* --data DIR"),
+        (("-o", "a.md", "--explain", "occlusion", "--data", "d"), r"--explain puts maps on the HTML page"),
+        (("-o", "a.html", "--data", "d"), r"--data is for --explain METHOD"),
+    ],
+)
+def test_maps_of_a_report_need_a_page_and_a_dataset(arguments: tuple[str, ...], text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        CliRunner().invoke(app, ["bench", "report", "quick", *arguments], catch_exceptions=False)

@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from lungzoo.errors import UsageError
+from lungzoo.explain.run import explain_scan
 from lungzoo.explain.target import Target, find_place
+from lungzoo.inference.inputs import Input
 from lungzoo.inference.lesions import measure_lesions
 from lungzoo.inference.postprocess import PostprocessConfig
+from lungzoo.inference.predict import Settings
+from lungzoo.inference.predictor import Predictor
 from lungzoo.inference.result import Result
 from lungzoo.inference.volume import Volume
 
@@ -69,6 +73,27 @@ def test_a_slice_without_a_lesion_has_an_empty_region(result: Result) -> None:
 def test_what_is_not_there_is_told(result: Result, target: dict[str, object], text: str) -> None:
     with pytest.raises(UsageError, match=text):
         find_place(result, Target(**target))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        (Target(slice_z=9), r"There is no slice 9\. Allowed: 0 to 4\."),
+        (Target(at_zyx=(0, 1, 40)), r"There is no x 40\. Allowed: 0 to 11\."),
+        (Target(slice_z=0), r"Slice 0 is not in the dataset\. Allowed: some of 1 to 3\."),
+    ],
+)
+def test_a_slice_that_is_not_there_is_told_before_the_scan_is_predicted(
+    result: Result, bright: Predictor, target: Target, text: str
+) -> None:
+    class Untouched:
+        def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
+            raise AssertionError
+
+    part = replace(result.volume, image=result.volume.image[1:4], z=np.arange(1, 4))
+    scan = Input("scan", Path("scan"), False, False, lambda: part)
+    with pytest.raises(UsageError, match=text):
+        explain_scan(scan, [replace(bright, model=Untouched())], "occlusion", {}, target, Settings())
 
 
 def test_slices_that_a_dataset_lacks(result: Result) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -156,6 +157,17 @@ def test_command(tiny_weights: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "model.npz.json").read_text())["weights"]["name"] == "tiny"
     with pytest.raises(UsageError, match="exists already"):
         CliRunner().invoke(app, command, catch_exceptions=False)
+
+
+def test_an_ensemble_is_refused(tiny_weights: Path, tmp_path: Path) -> None:
+    folder = tiny_weights if tiny_weights.is_dir() else tiny_weights.parent
+    for member in ("member-0", "member-1"):
+        shutil.copytree(folder, tmp_path / "both" / member)
+    (tmp_path / "both" / "tuned.json").write_text("{}")
+    command = ["export", str(tmp_path / "both"), "--to", "npz", "-o", str(tmp_path / "a.npz")]
+    with pytest.raises(UsageError, match=r"both' is an ensemble of 2 models, and a file holds one\. Give a folder"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["both"]
 
 
 def test_list_of_formats() -> None:

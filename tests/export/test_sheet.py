@@ -52,11 +52,14 @@ def test_recipe(model: dict[str, Any], protocol: dict[str, Any], make_predictor:
 
 def test_what_it_says(make_predictor: Callable[..., Predictor]) -> None:
     protocol = {"score": {"threshold": 0.4}, "postprocess": {"largest": 2}, "data": {"spacing_mm": 0.7, "size_px": 256}}
+    assert sheet(make_predictor(protocol=protocol))["averaged_over_mirror_images"] is False
+    protocol["predict"] = {"flips": True}
     said = sheet(make_predictor(protocol=protocol, labels=("benign", "malignant")))
     assert said["outputs"]["mask"]["activation"] == "sigmoid"
     assert said["outputs"]["mask"]["threshold"] == 0.4
     assert said["outputs"]["label"]["labels"] == ["benign", "malignant"]
     assert said["postprocess"]["largest"] == 2
+    assert said["averaged_over_mirror_images"] is True
     assert (said["input"]["spacing_mm"], said["input"]["size_px"]) == (0.7, 256)
     assert said["input"]["grey_8_bit"] == {"low": 0, "high": 255}
     assert said["input"]["axes"] == ["batch", "height", "width", "channels"]

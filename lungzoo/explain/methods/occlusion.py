@@ -35,6 +35,11 @@ class Options(Frozen):
 def check(predictors: Sequence[Predictor], options: Options) -> None:
     """See `Method.check`."""
     one_flat_model(predictors, _NAME)
+    for name, length in (("patch", options.patch), ("stride", options.stride)):
+        if length and not float(length[:-2]):
+            raise UsageError(
+                f"Occlusion's {name} is longer than nothing. Received: {length}. Give such as 16px or 8mm."
+            )
 
 
 def explain(subject: Subject, options: Options) -> HeatMap:

@@ -48,5 +48,6 @@ EXPLANATIONS.add(
         check,
         explain,
         needs_region=False,
+        of_several=True,
     ),
 )

@@ -16,6 +16,23 @@ from lungzoo.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)
+class Explained:
+    """Maps of what an arm's model reacts to, made on request.
+
+    Args:
+        arm: its name.
+        title: of the method.
+        caption: settings and runs.
+        picture: PNG.
+    """
+
+    arm: str
+    title: str
+    caption: str
+    picture: bytes
+
+
+@dataclass(frozen=True)
 class Report:
     """A suite, half done or whole.
 
@@ -25,6 +42,7 @@ class Report:
         table: rows and words for people.
         tracker: where histories, curves and overlays are read from when they are first asked for.
         draws: bootstrap samples of every interval.
+        explained: maps for cases of an arm; the page shows them.
     """
 
     results: SuiteResults
@@ -32,6 +50,7 @@ class Report:
     table: ResultTable
     tracker: Tracker
     draws: int
+    explained: tuple[Explained, ...] = ()
 
     @property
     def plan(self) -> SuitePlan:

@@ -72,6 +72,16 @@ def test_what_cannot_be_explained_is_told(linear: Any, bright: Predictor) -> Non
         LABEL.check([without], LABEL.options())
 
 
+def test_a_backend_without_gradients_is_told_before_anything_is_predicted(
+    linear: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lungzoo.explain import features
+
+    monkeypatch.setattr(features, "_GRADIENTS", {"other": features._jax})
+    with pytest.raises(UsageError, match=r"Gradients are not available with the backend '\w+'\. Allowed: other\."):
+        SEG.check([as_labelled(linear)], SEG.options())
+
+
 def test_the_map_of_trained_weights_lies_on_the_nodule_and_goes_with_the_weights(
     shipped: Predictor, nodule: tuple[np.ndarray, np.ndarray], subject_of: Callable[..., Subject]
 ) -> None:

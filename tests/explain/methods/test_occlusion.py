@@ -63,6 +63,16 @@ def test_patches_cover_the_region_and_its_reach_up_to_the_edge() -> None:
     assert sorted({(each.start, each.stop) for _, each in found}) == [(9, 13), (12, 16)]
 
 
+def test_a_patch_of_no_length_is_refused(bright: Predictor) -> None:
+    with pytest.raises(
+        UsageError, match=r"Occlusion's patch is longer than nothing\. Received: 0px\. Give such as 16px"
+    ):
+        METHOD.check([bright], METHOD.options(patch="0px"))
+    with pytest.raises(UsageError, match=r"Occlusion's stride is longer than nothing\. Received: 0\.0mm"):
+        METHOD.check([bright], METHOD.options(stride="0.0mm"))
+    METHOD.check([bright], METHOD.options(reach="0px"))
+
+
 def test_a_length_without_a_unit_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"Explanation 'occlusion': patch: .*pattern"):
         checked_options("occlusion", {"patch": "16"})

@@ -67,6 +67,7 @@ def to_html(report: Report) -> str:
         pooled=_pooled(report),
         figures=figures,
         overlays=overlays,
+        explained=_explained(report),
         machine=_machine(report),
         style=source.joinpath("report.css").read_text("utf-8"),
         script=source.joinpath("report.js").read_text("utf-8"),
@@ -152,7 +153,14 @@ def _overlays(report: Report) -> list[_Picture]:
     return found
 
 
-def _shrunk(path: Path) -> str:
+def _explained(report: Report) -> list[_Picture]:
+    return [
+        _Picture(f"explained-{number_}", f"{each.title}: {each.arm}", each.caption, _shrunk(io.BytesIO(each.picture)))
+        for number_, each in enumerate(report.explained)
+    ]
+
+
+def _shrunk(path: Path | io.BytesIO) -> str:
     """Return a picture as JPEG, no wider than the page shows it; "" where it cannot be read."""
     from PIL import Image, UnidentifiedImageError
 

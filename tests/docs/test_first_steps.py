@@ -97,7 +97,7 @@ def _check_what_was_made(folder: Path) -> None:
     assert mask.shape == (12, 128, 128)
     assert pydicom.dcmread(folder / "lesions.dcm").Modality == "SEG"
     found = json.loads((folder / "lesions.json").read_text())
-    assert found["scans"][0]["lesions"] if "scans" in found else found["lesions"]
+    assert found["lesions"]
     elsewhere = np.load(folder / "elsewhere.npy")
     assert elsewhere.shape == mask.shape
     assert (elsewhere & (mask > 0)).sum() > 0.5 * (mask > 0).sum()  # another threshold, no mirror images

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lungzoo.cli.train import _check_name, _sized
+from lungzoo.cli.train import _check_name, _score, _sized
 from lungzoo.config import ExperimentConfig
 from lungzoo.errors import UsageError, WeightsMismatch
 from lungzoo.schema import parse
@@ -46,7 +46,7 @@ def test_so_has_one_that_starts_from_a_run() -> None:
 
 
 def test_sizes_that_were_given_stay() -> None:
-    with pytest.raises(WeightsMismatch, match="are those of a model with encoder_options = {'alpha': 0.35}"):
+    with pytest.raises(WeightsMismatch, match=r"are those of a model with encoder_options = \{'alpha': 0.35\}"):
         _sized(experiment(f"lungzoo:{SHIPPED}-finetune", encoder_depth=5), as_given=True)
 
 
@@ -73,3 +73,13 @@ def test_weights_in_the_place_of_a_model() -> None:
         _check_name(SHIPPED)
     _check_name("unet_mobilenetv2")
     _check_name("unet_resnet5O")  # told later, with the nearest name
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "interval"),
+    [(0.5, 0.75, "[0.500, 0.750]"), (-1.066, 2.299, "[0.000, 1.000]"), (float("nan"),) * 2 + ("(too few for an",)],
+)
+def test_an_interval_of_few_patients_has_no_impossible_ends(low: float, high: float, interval: str) -> None:
+    said = _score({"mean": 0.616, "low": low, "high": high, "cases": 13, "patients": 2})
+    assert said.startswith(f"Dice 0.616 {interval}")
+    assert said.endswith(" on 13 slices with a lesion of 2 patient(s)")

@@ -83,7 +83,7 @@ def reader(tmp_path: Path) -> Reader:
 def test_the_path_from_scans_to_a_model(reader: Reader) -> None:
     said = "".join(reader.follow(block) for block in blocks_of(PAGE.read_text(encoding="utf-8")))
     assert reader.run_id != RUN
-    assert "From           12 volumes of 12 patients" in said
+    assert "12 patients, 12 volumes" in said
     assert re.search(r"Test Dice 0\.[1-9]", said)  # it learnt something
     assert "mine-v1" in said
     _check_what_was_made(reader.folder)

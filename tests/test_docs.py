@@ -3,11 +3,9 @@
 import hashlib
 import importlib.util
 import json
-import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -192,25 +190,3 @@ def test_a_table_that_was_changed_by_hand_fails_the_check(
         with pytest.raises(SystemExit, match=r"README.md is out of date. Run: make docs"):
             build.main()
         page.write_text(text, encoding="utf-8")
-
-
-def commands_of(page: str) -> list[list[str]]:
-    """Return the arguments of every `lungzoo …` line in the code blocks of a page of docs."""
-    blocks = (ROOT / "docs" / page).read_text(encoding="utf-8").split("```bash\n")[1:]
-    lines = [line for block in blocks for line in block.split("```")[0].splitlines()]
-    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("lungzoo ")]
-
-
-@pytest.mark.parametrize("arguments", commands_of("sharing.md"), ids=" ".join)
-def test_commands_on_the_page_of_sharing_exist(arguments: list[str]) -> None:
-    """Each parses, with the options that it names; nothing is carried out."""
-    import typer
-    from typer.main import get_command
-
-    from lungzoo.cli import app
-
-    command: Any = get_command(app)
-    context = typer.Context(command)
-    while hasattr(command, "commands"):
-        command, arguments = command.commands[arguments[0]], arguments[1:]
-    command.make_context("lungzoo", list(arguments), parent=context)

@@ -14,7 +14,9 @@ def augment(
     folder: Path = typer.Argument(help="A prepared dataset."),
     preset: str = typer.Option("medium", help="none, light, medium or heavy."),
     settings: list[str] = typer.Option([], "--set", help="Any augment setting, KEY=VALUE; repeatable."),
-    out: Path | None = typer.Option(None, help="PNG file to write. \\[default: NAME-augment-PRESET.png]"),
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help="PNG file to write. \\[default: NAME-augment-PRESET.png]"
+    ),
     cases: int = typer.Option(6, min=1, help="Cases, one a row."),
     seed: int = typer.Option(0, min=0, help="Same seed, same picture."),
 ) -> None:

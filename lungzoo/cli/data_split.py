@@ -18,7 +18,7 @@ SET_OPTION = typer.Option(
 
 def split(
     folder: Path = typer.Argument(help="A prepared dataset."),
-    out: Path = typer.Option(..., help="JSON file to write."),
+    out: Path = typer.Option(..., "--out", "-o", help="JSON file to write."),
     val: float | None = typer.Option(None, help="Share of patients for validation. \\[default: 0.15]"),
     test: float | None = typer.Option(None, help="Share of patients for testing. \\[default: 0.15]"),
     seed: int | None = typer.Option(None, help="split_seed. \\[default: 0]"),

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from lungzoo.errors import UsageError, WeightsMismatch
+
+if TYPE_CHECKING:
+    from lungzoo.config import ExperimentConfig, TransferConfig
+    from lungzoo.tracking.mlflow_tracker import MlflowTracker
+    from lungzoo.weights.manifest import WeightsManifest
 
 
 def train(
     model: str = typer.Argument(help="Name of a model; see: lungzoo list models"),
     data: Path = typer.Option(..., help="Prepared dataset."),
-    transfer: str = typer.Option("scratch", help="scratch, imagenet-finetune, imagenet-frozen, …"),
+    transfer: str = typer.Option(
+        "scratch", help="scratch, imagenet-finetune, imagenet-frozen, lungzoo:NAME-finetune, run:ID-finetune, …"
+    ),
     epochs: int = typer.Option(20, help="Training epochs."),
     batch_size: int = typer.Option(16, help="Slices per step."),
     learning_rate: float = typer.Option(1e-3, help="Peak of the schedule."),
@@ -25,7 +34,10 @@ def train(
     ),
     fresh: bool = typer.Option(False, "--fresh", help="Run again even if this very run is finished."),
 ) -> None:
-    """Fine-tune or train one model, score it on held-out patients, and record it in MLflow."""
+    """Fine-tune or train one model, score it on held-out patients, and record it in MLflow.
+
+    A whole model that training starts from brings its sizes along, unless --set names some.
+    """
     from lungzoo.cli.progress import make_display
     from lungzoo.cli.settings import experiment_settings
     from lungzoo.config import ExperimentConfig
@@ -35,17 +47,20 @@ def train(
     given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "train_seed": seed}
     values = experiment_settings(model, transfer, given, settings)
     config = parse(ExperimentConfig, values, "lungzoo train")
+    _check_name(model)
     dataset = PreparedDataset(data)
 
-    from lungzoo.checks import check_experiment, check_settings
+    from lungzoo.checks import check_experiment
     from lungzoo.cli.searching import search_ahead
     from lungzoo.executors.local import LocalExecutor
     from lungzoo.suites.execute import run_one
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
-    check_settings(config)  # before a tracking store is made
+    as_given = any(setting.startswith("model.") for setting in settings)
+    config = _sized(config, as_given)  # before a tracking store is made
     search_ahead(dataset, [config])
     tracker = MlflowTracker("train")
+    config = _sized(config, as_given, tracker)
     config = check_experiment(config, dataset, tracker, allow_leakage)
     fingerprint = config.fingerprint(dataset.fingerprint)
     record = tracker.find([fingerprint]).get(fingerprint)
@@ -66,14 +81,66 @@ def train(
         if status != "finished":
             raise typer.Exit(1)
         record = tracker.find([fingerprint])[fingerprint]
+    run = f"run:{tracker.run_id(fingerprint)}"
     typer.echo(
         f"Test {_score(record.metrics['dice'])}.\nRecorded in {tracker.uri}; browse it with: lungzoo ui\n"
-        f"Start another run from it with: --transfer run:{tracker.run_id(fingerprint)}-finetune"
+        f"Use it with: lungzoo predict SCAN -o mask.nii.gz --weights {run}\n"
+        f"Start another run from it with: --transfer {run}-finetune"
     )
+
+
+def _check_name(model: str) -> None:
+    """Raise UsageError where the model is named after weights, and say how to start from them."""
+    from lungzoo.models.zoo import MODELS
+    from lungzoo.weights import hub
+
+    if model not in MODELS and model in hub.names(local=True):
+        raise UsageError(
+            f"'{model}' are weights, and a model is wanted. Start from them with: lungzoo train "
+            f"{hub.find(model).model.name} --transfer lungzoo:{model}-finetune"
+        )
+
+
+def _sized(config: ExperimentConfig, as_given: bool, tracker: MlflowTracker | None = None) -> ExperimentConfig:
+    """Check settings and start; a model whose sizes were not given has those of the weights that it starts from.
+
+    Args:
+        config: the experiment.
+        as_given: sizes were given, so the model stays as it is.
+        tracker: where the weights of "run:…" are; without it they are not looked at.
+
+    Raises:
+        UsageError: as `check_settings` does.
+    """
+    from lungzoo.checks import check_settings
+
+    try:
+        check_settings(config, tracker)
+    except WeightsMismatch:
+        start = _start(config.transfer, tracker)
+        if as_given or start is None or start.model.name != config.model.name:
+            raise
+        config = config.model_copy(update={"model": start.model})
+        check_settings(config, tracker)
+        typer.echo(f"Note: the model has the sizes of the weights '{start.name}' that it starts from.", err=True)
+    return config
+
+
+def _start(transfer: TransferConfig, tracker: MlflowTracker | None) -> WeightsManifest | None:
+    """Return what is known of the whole model that training starts from, if it does."""
+    from lungzoo.models.load import find_manifest
+
+    if transfer.starts_from in ("nothing", "encoder"):
+        return None
+    weights = str(transfer.weights)
+    if transfer.starts_from != "run":
+        return find_manifest(weights)
+    return tracker.weights_manifest(tracker.find_run(weights.removeprefix("run:"))) if tracker else None
 
 
 def _score(dice: dict[str, Any]) -> str:
     """Dice 0.712 [0.640, 0.780] on 40 slices …"""
-    interval = f"[{dice['low']:.3f}, {dice['high']:.3f}]" if dice["low"] == dice["low"] else "(too few for an interval)"
+    known = dice["low"] == dice["low"]  # of two or three patients it may reach beyond what a Dice can be
+    interval = f"[{max(dice['low'], 0):.3f}, {min(dice['high'], 1):.3f}]" if known else "(too few for an interval)"
     cases = f"{dice['cases']} slices with a lesion of {dice['patients']} patient(s)"
     return f"Dice {dice['mean']:.3f} {interval} on {cases}"

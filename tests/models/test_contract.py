@@ -6,6 +6,7 @@ Encoders and decoders have contract tests of their own, so their pairs need not 
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ from lungzoo.models.zoo import MODELS
 
 SMALL = {"encoder_options": {"width": 4}, "encoder_depth": 3, "decoder_convs": 1}
 WIDTHS = (16, 12, 8, 8, 4)
+EAGERLY = keras.backend.backend() == "tensorflow"  # whose graphs take longer to trace than a few steps take
 
 
 def config_of(name: str) -> ModelConfig:
@@ -81,7 +83,7 @@ def test_saves_and_reloads_without_custom_objects(model, tmp_path):
 def test_one_step_lowers_the_loss_and_freezing_holds(model):
     """A few steps on a fixed batch, encoder frozen: the loss falls, and every encoder value stays bit-identical."""
     apply_stage(model, Stage(1.0, encoder_levels=0))
-    model.compile("adam", "mse", jit_compile=False)
+    model.compile("adam", "mse", jit_compile=False, run_eagerly=EAGERLY)
     model.optimizer.learning_rate = 1e-2
     picture = image(32, 32, 2)
     target = (picture > 0.5).astype("float32")

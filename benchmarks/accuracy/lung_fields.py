@@ -28,7 +28,7 @@ def main() -> None:
     arguments = parser.parse_args()
     ways = [(0.0, 0.0), *((mm, 0.0) for mm in arguments.closing_mm), *((0.0, mm) for mm in arguments.dilation_mm)]
     figures = np.array([look(PreparedDataset(arguments.data), name, ways) for name in volumes(arguments.data)])
-    print(f"{len(figures)} volumes with lesions")
+    print(f"{len(figures)} volumes")
     for (closing, dilation), (inside, growth) in zip(ways, np.nanmean(figures, axis=0), strict=True):
         way = f"closed by {closing:g} mm, dilated by {dilation:g} mm"
         print(f"{way:34} {inside:.3f} of the lesions' voxels inside, fields {growth:.3f} times as large")

@@ -92,7 +92,7 @@ def measure(way: str, scan: Path, weights: str, batch_size: int) -> dict[str, ob
     result = predict_scan(found, [predictor], settings)
     facts = facts_of(began, len(result.mask)) | {"sha256": digest(result.mask)}
     if lungs:
-        looped = loop(predictor, volume.image) & find_lungs(volume.image)
+        looped = loop(predictor, volume.image) & find_lungs(volume.image, volume.spacing_mm)
         facts |= {"of_loop_vox": int(looped.sum()), "differ_vox": int((looped != result.mask).sum())}
     return facts
 

@@ -101,7 +101,7 @@ def detect(
             "are counted in whole volumes. Import it with all its slices."
         )
     reference = dataset.consensus(rows, readers) > 0
-    field = find_lungs(scan.image) if lungs else None
+    field = find_lungs(scan.image, scan.spacing_mm) if lungs else None
     probability = np.zeros(scan.image.shape, np.float32)
     for answer in mean_slices(predictors, scan, region_of(field, scan.image.shape), passes):
         row = answer.row

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from pydantic import Field
 
@@ -9,6 +11,8 @@ from lungzoo.data.preprocess.lungs import lung_fields
 from lungzoo.inference.components import Components, keep_components
 from lungzoo.schema import Frozen
 
+CLOSING_MM = 25.0
+"""Radius of the disc that rolls along the lungs' outline: wider dents are the heart and the spine."""
 _COARSE_SIDE_PX = 256
 
 
@@ -132,19 +136,28 @@ def keep_largest(mask: np.ndarray, count: int) -> np.ndarray:
     return keep_components(mask, keep, components)
 
 
-def find_lungs(image: np.ndarray) -> np.ndarray:
+def find_lungs(image: np.ndarray, spacing_mm: tuple[float, float, float], closing_mm: float = CLOSING_MM) -> np.ndarray:
     """Return the lung fields of a volume; all of it where what is found is no pair of lungs, as in a crop.
 
-    Large slices are looked at every second or third pixel, and the result is as coarse; memory stays flat so.
+    Dents of their outline that a disc does not reach into belong to them: lesions at the wall or the
+    hilum are as bright as what they touch, and make such dents. Large slices are looked at every second or third pixel,
+    and the result is as coarse; memory stays flat so.
 
     Args:
         image: (Z, Y, X) in HU or 8 bits.
+        spacing_mm: (z, y, x); where it is NaN dents stay.
+        closing_mm: radius of the disc; with 0 dents stay.
 
     Returns:
         bool (Z, Y, X).
+
+    Source: Armato and Sensakovic 2004, Automated lung segmentation for thoracic CT: impact on computer-aided diagnosis,
+    Acad. Radiol. 11(9):1011-1021, who roll a ball along the outline.
     """
     step = -(-max(image.shape[1:]) // _COARSE_SIDE_PX)
     coarse = lung_fields(np.ascontiguousarray(image[:, ::step, ::step]))
+    if closing_mm and np.isfinite(spacing_mm[1:]).all() and not coarse.all():
+        coarse = without_dents(coarse, (spacing_mm[1] * step, spacing_mm[2] * step), closing_mm)
     if step == 1:
         return coarse
     fine = np.empty(image.shape, bool)
@@ -152,3 +165,35 @@ def find_lungs(image: np.ndarray) -> np.ndarray:
     for z, plane in enumerate(coarse):
         fine[z] = plane.repeat(step, 0).repeat(step, 1)[:height, :width]
     return fine
+
+
+def without_dents(field: np.ndarray, spacing_yx_mm: tuple[float, float], radius_mm: float) -> np.ndarray:
+    """Close the parts of each slice by a disc, each part by itself so that what lies between the lungs stays out.
+
+    Args:
+        field: bool (Z, Y, X).
+        spacing_yx_mm: (y, x) distance between pixels.
+        radius_mm: of the disc.
+
+    Returns:
+        bool (Z, Y, X), nothing of the field lost, holes filled.
+    """
+    from scipy.ndimage import find_objects, label
+
+    closed = field.copy()
+    for z, plane in enumerate(field):
+        parts, _ = label(plane)
+        for number, box in enumerate(find_objects(parts), 1):
+            closed[z][box] |= _closed(parts[box] == number, spacing_yx_mm, radius_mm)
+    return closed
+
+
+def _closed(shape: np.ndarray, spacing_yx_mm: tuple[float, float], radius_mm: float) -> np.ndarray:
+    """Dilate and erode (H, W) by distances, with room around it; a closing stays within the shape's box."""
+    from scipy.ndimage import binary_fill_holes, distance_transform_edt
+
+    rooms = [math.ceil(radius_mm / step) + 1 for step in spacing_yx_mm]
+    padded = np.pad(shape, [(room, room) for room in rooms])
+    grown = distance_transform_edt(~padded, spacing_yx_mm) <= radius_mm
+    shrunk = binary_fill_holes(distance_transform_edt(grown, spacing_yx_mm) > radius_mm)
+    return np.asarray(shrunk[rooms[0] : -rooms[0], rooms[1] : -rooms[1]])

@@ -113,7 +113,7 @@ def _steps(
 
 def _lungs(volume: Volume) -> tuple[np.ndarray, Volume]:
     """Return the lung fields, and the scan with a note where they are all of it."""
-    lungs = find_lungs(volume.image)
+    lungs = find_lungs(volume.image, volume.spacing_mm)
     if not lungs.all():
         return lungs, volume
     return lungs, replace(volume, notes=(*volume.notes, "no pair of lungs was found, so lesions count everywhere"))

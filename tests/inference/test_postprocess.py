@@ -12,6 +12,7 @@ from lungzoo.inference.postprocess import (
     postprocess,
     remove_small,
     within,
+    without_dents,
 )
 from lungzoo.schema import parse
 
@@ -83,7 +84,7 @@ def chest(side_px: int) -> np.ndarray:
 @pytest.mark.parametrize("side_px", [128, 300])
 def test_lungs_of_a_chest(side_px: int) -> None:
     image = chest(side_px)
-    found = find_lungs(image)
+    found = find_lungs(image, (3.0, 300 / side_px, 300 / side_px))
     assert found.shape == image.shape
     middle, fifth = side_px // 2, side_px * 3 // 10
     assert found[3, middle, fifth]
@@ -96,7 +97,35 @@ def test_lungs_of_a_chest(side_px: int) -> None:
 def test_a_crop_without_a_pair_of_lungs_counts_as_a_whole() -> None:
     image = np.full((2, 64, 64), 40, np.int16)
     image[:, 30:34, 30:34] = -900
-    assert find_lungs(image).all()
+    assert find_lungs(image, (3.0, 1.0, 1.0)).all()
+
+
+@pytest.mark.parametrize("side_px", [128, 300])
+def test_a_tumour_at_the_wall_belongs_to_the_lungs(side_px: int) -> None:
+    """Of half a ball of 30 mm at the chest wall nearly half is regained; where no spacing is known its dent stays."""
+    image, step = chest(side_px), 300 / side_px
+    y, x = np.mgrid[:side_px, :side_px]
+    edge = int(np.flatnonzero(image[3, side_px // 2] == -850)[0])
+    tumour = (image[3] == -850) & (np.hypot(y - side_px // 2, x - edge) * step < 15)
+    image[:, tumour] = 40
+    cut = find_lungs(image, (float("nan"),) * 3)
+    whole = find_lungs(image, (3.0, step, step))
+    assert cut[3][tumour].mean() < 0.05
+    assert whole[3][tumour].mean() > 0.4
+    assert not whole[3, side_px // 2, side_px // 2]
+    assert whole[cut].all()
+
+
+def test_dents_are_closed_part_by_part() -> None:
+    """By a disc of 5 mm on pixels of 1 × 2 mm: a slit of 4 mm, not a dent of 28 mm, and no gap between parts."""
+    field = np.zeros((1, 40, 40), bool)
+    field[0, :20] = field[0, 24:] = True
+    field[0, 5:20, 10:12] = field[0, 10:20, 24:38] = False
+    closed = without_dents(field, (1.0, 2.0), 5.0)[0]
+    assert closed[5:18, 10:12].all()
+    assert not closed[15:20, 28:34].any()
+    assert not closed[20:24].any()
+    assert closed[field[0]].all()
 
 
 def test_each_slice_by_itself() -> None:

@@ -117,7 +117,7 @@ def _look_at(unit: Unit, predictors: Sequence[Predictor], passes: Passes, floor:
         likely |= _likely(unit, predictors, replace(passes, flips=flips), floor)
     reference = np.zeros(shape, bool)
     reference[unit.places] = unit.references
-    lungs = find_lungs(unit.volume.image)
+    lungs = find_lungs(unit.volume.image, unit.volume.spacing_mm)
     whole = np.flatnonzero(reference)
     box = _box([whole, *(places for places, _ in likely.values())], shape)
     sides = (shape[0], box[0].stop - box[0].start, box[1].stop - box[1].start)

@@ -102,8 +102,8 @@ class ClassifierSpec:
             kinds = (int, float) if isinstance(default, float) else (int,)
             wanted = "a positive number" if isinstance(default, float) else "a positive whole number"
             wanted += f", {self.least[key]} or more" if key in self.least else ""
-            right = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value) and value > 0
-            right = right and value >= self.least.get(key, 0)
+            right = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+            right = right and float(value) > 0 and float(value) >= self.least.get(key, 0)
         if not right:
             raise ConfigError(f"Option '{key}' of classifier '{self.name}' must be {wanted}. Received: {value!r}")
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lungzoo.checks import check_experiment
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.pipeline import Pipeline, View
+from lungzoo.data.readers.mendeley_lungrads import MendeleyLungRadsReader
 from lungzoo.data.splits.split import select_rows, split_dataset
 from lungzoo.data.store import PreparedDataset
+from lungzoo.data.writer import import_dataset
 from lungzoo.errors import ConfigError, LungzooError, UsageError
 from lungzoo.evaluation.evaluate import evaluate, predicted
 from lungzoo.evaluation.labels import label_figures
@@ -160,6 +163,37 @@ def test_a_class_of_slices_without_a_lesion_cannot_be_learnt(sized):
         "The second stage 'boosted_features' has nothing to learn 'none' from: the reference masks of the training "
         "cases of that label are empty. Remove it from classify.labels."
     )
+
+
+def test_lung_rads_classes_of_the_mendeley_set(tmp_path):
+    """Pickles in, quadratic kappa of four ordered classes out; the size of a lesion is its class."""
+    names, rng, table = ["LR2", "LR3", "LR4A", "LR4B"], np.random.default_rng(0), []
+    for number in range(80):
+        mask, grey = np.zeros((24, 24), np.int8), rng.integers(-900, -600, (24, 24)).astype(float)
+        side = 3 + 4 * (number % 4)
+        mask[4 : 4 + side, 4 : 4 + side] = 1
+        table.append({"label1": names[number % 4], "mask": mask, "hu_array": grey, "hu_array_old": grey})
+    pd.DataFrame(table).to_pickle(tmp_path / "lung_cancer_train.pkl")
+    reader = MendeleyLungRadsReader(tmp_path / "lung_cancer_train.pkl")
+    import_dataset(reader, "mendeley-lungrads", tmp_path / "mendeley")
+    dataset = PreparedDataset(tmp_path / "mendeley")
+    values = {**TINY, "data": {**TINY["data"], "groups": "case"}, "classify": {**STAGE, "labels": names}}
+    config = check_experiment(parse(ExperimentConfig, values, "test"), dataset)
+    rows = select_rows(dataset, split_dataset(dataset, config.data), config.data)
+    pipeline = Pipeline(dataset, config.data, 6, View(labels=config.labels))
+    taught = Marker(dataset, np.concatenate([rows["train"], rows["val"]]))
+    second = fit_second_stage(taught, pipeline, dataset, rows, config)
+    tested = Marker(dataset, rows["test"], blind=(int(rows["test"][0]),))
+    scores = evaluate(tested, pipeline, dataset, rows["test"], config.data, config.score, second.name_classes).cases
+    found = label_figures(scores)
+    true, said = scores["label_true"].to_numpy(), scores["label_predicted"].to_numpy()
+    assert (true[1:] == said[1:]).all()  # size tells, without a spacing too; the unmarked slice gets the shares
+    by_chance = np.subtract.outer(true, said) ** 2
+    assert found["label_quadratic_kappa"] == pytest.approx(1 - np.mean((true - said) ** 2) / np.mean(by_chance))
+    assert found["label_quadratic_kappa"] > 0.8
+    assert (found["label_cases"], found["label_unmarked"]) == (len(rows["test"]), 1)
+    assert found["label_macro_auc"] > 0.9
+    assert "label_auc" not in found
 
 
 def test_a_run_without_a_second_stage_has_none(stage, sized, tiny):

@@ -84,7 +84,7 @@ def load(folder: Path, classes: int, options: Mapping[str, Option]) -> BoostedFe
 
 
 def _one_thread() -> Any:
-    """Keep trees to one thread: a thousand rows are no work for several, which on a busy machine wait for each other."""
+    """Keep trees to one thread: a thousand rows are no work for several, which would wait for each other."""
     return _threads().limit(limits=1, user_api="openmp")
 
 
@@ -109,7 +109,9 @@ def _grown(train: Examples, options: Mapping[str, Option], rounds: int, seed: in
         early_stopping=False,  # its own validation part would share patients with the rest
         random_state=seed,
     )
-    return model.fit(train.inputs, train.labels)
+    # Without a spacing nothing in mm is known, and scikit-learn does not take a column of NaN alone; 0 tells nothing.
+    unknown = np.isnan(train.inputs).all(axis=0)
+    return model.fit(np.where(unknown, 0, train.inputs), train.labels)
 
 
 def _all(model: Any, found: np.ndarray, classes: int) -> np.ndarray:

@@ -73,7 +73,7 @@ def test_the_remarks_say_how_many_and_who_differs(report):
 
 def test_arms_that_are_both_always_right_do_not_differ(study, cases):
     for arm in ("scratch", "imagenet-finetune"):
-        finish(study, cases, arm, 0, TRUE[:8] + [0, 1], TRUE)
+        finish(study, cases, arm, 0, [*TRUE[:8], 0, 1], TRUE)
     remarks = build_report(study.suite, study.tracker, 200).table.remarks
     (difference,) = (line for line in remarks if line.startswith("AUC of slices, "))
     assert difference.endswith(": +0.000; not told apart, p = 1.000, Holm-corrected over 1 pair(s) p = 1.000.")

@@ -62,7 +62,7 @@ class SecondStage:
     def save(self, folder: Path) -> None:
         """Write what the classifier is into a new folder; `load_second_stage` reads it."""
         folder.mkdir()
-        about = {"name": self.spec.name, "labels": self.labels, "options": dict(self.options)}
+        about: dict[str, Any] = {"name": self.spec.name, "labels": self.labels, "options": dict(self.options)}
         about |= {"shares": self.shares.tolist(), "seconds": self.seconds, "lesions": self.lesions}
         (folder / _FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
         self.fitted.save(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,7 @@ class Fitted(Protocol):
         """Return float32 (n, classes) that sum to 1."""
 
     def save(self, folder: Path) -> None:
-        """Write what it takes to have it again, without pickles."""
+        """Write what `ClassifierSpec.load` needs to have it again, without pickles."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ class ClassifierSpec:
         describe: function from a lesion and all options to what the classifier looks at, float32 of a fixed shape.
         fit: function (train, val, classes, options, seed); the validation examples, of which there may be none, choose
             when to stop.
+        load: function (folder, classes, options): what `Fitted.save` wrote there, fitted with these options.
         choices: of options that are texts, what they may be.
+        least: of options that are numbers, the smallest that will do, where it is more than the smallest positive one.
     """
 
     name: str
@@ -74,7 +77,9 @@ class ClassifierSpec:
     options: Mapping[str, Option]
     describe: Callable[[Lesion, Mapping[str, Option]], np.ndarray]
     fit: Callable[[Examples, Examples, int, Mapping[str, Option], int], Fitted]
+    load: Callable[[Path, int, Mapping[str, Option]], Fitted]
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    least: Mapping[str, int] = field(default_factory=dict)
 
     def checked_options(self, given: Mapping[str, Option]) -> dict[str, Option]:
         """Return all options with their values; raises ConfigError for one that is unknown or does not fit."""
@@ -96,7 +101,9 @@ class ClassifierSpec:
         else:
             kinds = (int, float) if isinstance(default, float) else (int,)
             wanted = "a positive number" if isinstance(default, float) else "a positive whole number"
-            right = isinstance(value, kinds) and not isinstance(value, bool) and float(value) > 0
+            wanted += f", {self.least[key]} or more" if key in self.least else ""
+            right = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+            right = right and float(value) > 0 and float(value) >= self.least.get(key, 0)
         if not right:
             raise ConfigError(f"Option '{key}' of classifier '{self.name}' must be {wanted}. Received: {value!r}")
 

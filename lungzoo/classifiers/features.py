@@ -7,6 +7,7 @@ the lesion, features of its rim are NaN. Grey values are those that a model sees
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,6 +36,7 @@ LEVELS = 8
 
 def features(lesion: Lesion) -> dict[str, float]:
     """Return all features of a lesion, in the order of `NAMES`."""
+    lesion = _surroundings(lesion)
     found = {**size_and_shape(lesion), **grey_values(lesion), **texture(lesion.image, lesion.mask)}
     return {name: found[name] for name in NAMES}
 
@@ -115,6 +117,14 @@ def texture(image: np.ndarray, mask: np.ndarray) -> dict[str, float]:
         "texture_energy": float((share**2).sum()),
         "texture_entropy": float(-(some * np.log2(some)).sum()),
     }
+
+
+def _surroundings(lesion: Lesion) -> Lesion:
+    """Cut away what no feature looks at, most of a slice: beyond the rim, and the neighbours that gradients need."""
+    margin = max(RIM_PX, 1)
+    rows, columns = (np.flatnonzero(lesion.mask.any(axis=axis)) for axis in (1, 0))
+    place = tuple(slice(max(line[0] - margin, 0), line[-1] + margin + 1) for line in (rows, columns))
+    return replace(lesion, image=lesion.image[place], mask=lesion.mask[place])
 
 
 def _outline(mask: np.ndarray, spacing: tuple[float, float]) -> float:

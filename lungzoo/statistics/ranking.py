@@ -10,12 +10,14 @@ for why AUC of clustered cases needs them; Efron & Tibshirani 1993, section 13.3
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from lungzoo.errors import UsageError
 from lungzoo.statistics.bootstrap import check_settings
+from lungzoo.statistics.permutation import smallest_p
 
 _BLOCK = 250
 
@@ -26,11 +28,13 @@ class Resamples:
 
     Args:
         weights: float32 (draws, cases), how often a case's patient was drawn.
+        patients: how many there are to draw from.
         draws: number of resamples.
         seed: of the resampling.
     """
 
     weights: np.ndarray
+    patients: int
     draws: int
     seed: int
 
@@ -38,6 +42,12 @@ class Resamples:
         """Return (draws, runs): share of each run in each resample; arms with equally many runs get the same."""
         rng = np.random.default_rng([self.seed, runs, 1])
         return rng.multinomial(runs, np.full(runs, 1 / runs), self.draws) / runs
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yield (rows, cases), how often each case counts: once as it is, then in each resample."""
+        yield np.ones((1, self.weights.shape[1]))
+        for start in range(0, self.draws, _BLOCK):
+            yield self.weights[start : start + _BLOCK].astype(np.float64)
 
 
 def resamples(patients: np.ndarray, draws: int, seed: int = 0) -> Resamples:
@@ -53,7 +63,7 @@ def resamples(patients: np.ndarray, draws: int, seed: int = 0) -> Resamples:
     rng = np.random.default_rng([seed, len(names)])
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), draws) if len(names) else None
     weights = np.zeros((draws, 0), np.float32) if drawn is None else drawn[:, owner].astype(np.float32)
-    return Resamples(weights, draws, seed)
+    return Resamples(weights, len(names), draws, seed)
 
 
 def auc_draws(true: np.ndarray, chances: np.ndarray, drawn: Resamples) -> np.ndarray:
@@ -62,20 +72,14 @@ def auc_draws(true: np.ndarray, chances: np.ndarray, drawn: Resamples) -> np.nda
     Args:
         true: int (cases,), numbers of the classes from 0.
         chances: (runs, cases, classes); NaN in all classes where a run did not test a case. Of two classes it is the
-            AUC of the second, of more the mean over classes of each against the rest.
+            AUC of the second, of more the mean over the classes that the run tested of each against the rest.
         drawn: resamples of the same cases.
 
     Returns:
-        NaN where a class has no case.
+        NaN where a class that a run tested has no case, or every case.
     """
     _check(true, chances)
-    classes = chances.shape[2]
-    asked = [1] if classes == 2 else [number for number in range(classes) if (true == number).any()]
-    weights = np.concatenate([np.ones((1, len(true)), np.float32), drawn.weights])
-    found = [
-        np.mean([_weighted_auc(true == number, run[:, number], weights) for number in asked], axis=0) for run in chances
-    ]
-    return _over_runs(np.stack(found), drawn)
+    return _over_runs(np.stack([_run_areas(true, run, drawn) for run in chances]), drawn)
 
 
 def balanced_accuracy_draws(true: np.ndarray, chances: np.ndarray, drawn: Resamples) -> np.ndarray:
@@ -85,19 +89,39 @@ def balanced_accuracy_draws(true: np.ndarray, chances: np.ndarray, drawn: Resamp
         true, chances, drawn: as for `auc_draws`; the likeliest class is the predicted one.
     """
     _check(true, chances)
-    weights = np.concatenate([np.ones((1, len(true)), np.float32), drawn.weights])
     found = []
     for run in chances:
         tested = ~np.isnan(run).any(axis=1)
         right = np.nan_to_num(run).argmax(axis=1) == true
         recalls = []
-        for number in np.unique(true):
+        for number in np.unique(true[tested]):
             members = tested & (true == number)
-            size = weights[:, members].sum(axis=1)
-            hits = weights[:, members & right].sum(axis=1)
-            recalls.append(np.where(size > 0, hits / np.where(size > 0, size, 1), np.nan))
+            counts = [
+                (block[:, members & right].sum(axis=1), block[:, members].sum(axis=1)) for block in drawn.blocks()
+            ]
+            recalls.append(_ratio(*(np.concatenate(part) for part in zip(*counts, strict=True))))
         found.append(np.mean(recalls, axis=0))
     return _over_runs(np.stack(found), drawn)
+
+
+def resampled_p(draws: np.ndarray, patients: int) -> float:
+    """Return the two-sided probability that goes with the percentile interval of a difference, in (0, 1].
+
+    It is 1 where half of the resamples or more say nothing, and never below what flips of the signs of so few patients
+    could show.
+
+    Args:
+        draws: the difference in each resample, NaN where there is none.
+        patients: how many were resampled.
+
+    Source: Efron & Tibshirani 1993, section 15.4 with 13.3, for the probability from percentiles; Davison & Hinkley
+    1997, section 4.2, for counting what was observed as a draw.
+    """
+    known = draws[~np.isnan(draws)]
+    if len(known) < len(draws) / 2:
+        return 1.0
+    beyond = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
+    return float(min(1.0, max(2 * (1 + beyond) / (1 + len(known)), smallest_p(patients))))
 
 
 def ends_of(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
@@ -109,27 +133,39 @@ def ends_of(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _weighted_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return (rows,) the AUC of cases that count `weights` (rows, cases) times."""
-    tested = ~np.isnan(score)
-    ups, downs = np.flatnonzero(tested & positive), np.flatnonzero(tested & ~positive)
-    if not len(ups) or not len(downs):
-        return np.full(len(weights), np.nan)
-    wins = np.sign(score[ups][:, None] - score[downs]).astype(np.float32) / 2 + np.float32(0.5)
-    found = np.empty(len(weights))
-    for start in range(0, len(weights), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        up, down = weights[part, ups], weights[part, downs]
-        pairs = up.sum(axis=1, dtype=np.float64) * down.sum(axis=1, dtype=np.float64)
-        won = ((up @ wins) * down).sum(axis=1, dtype=np.float64)
-        found[part] = np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1), np.nan)
-    return found
+def _run_areas(true: np.ndarray, run: np.ndarray, drawn: Resamples) -> np.ndarray:
+    """Return (1 + draws,) the area of a run, the mean over its classes where there are more than two."""
+    tested = np.flatnonzero(~np.isnan(run).any(axis=1))
+    asked = [1] if run.shape[1] == 2 else np.unique(true[tested]).tolist()
+    found = [_weighted_auc(true[tested] == number, run[tested, number], tested, drawn) for number in asked]
+    return np.mean(found, axis=0)
+
+
+def _weighted_auc(positive: np.ndarray, score: np.ndarray, cases: np.ndarray, drawn: Resamples) -> np.ndarray:
+    """Return (1 + draws,) the area of some of the cases, counted as often as they were drawn; ties count half."""
+    order = np.argsort(score, kind="stable")
+    score, positive, cases = score[order], positive[order], cases[order]
+    starts = np.flatnonzero(np.append(True, score[1:] != score[:-1])[: len(score)])
+    if not positive.any() or positive.all():
+        return np.full(1 + drawn.draws, np.nan)
+    found = []
+    for block in drawn.blocks():
+        weights = block[:, cases]
+        up, down = (np.add.reduceat(weights * part, starts, axis=1) for part in (positive, ~positive))
+        won = (up * (np.cumsum(down, axis=1) - down / 2)).sum(axis=1)
+        found.append(_ratio(won, up.sum(axis=1) * down.sum(axis=1)))
+    return np.concatenate(found)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 
 
 def _over_runs(values: np.ndarray, drawn: Resamples) -> np.ndarray:
     """(runs, 1 + draws) -> (1 + draws,), the mean over all runs, then over those of each resample."""
     picks = drawn.picks(len(values))
-    return np.concatenate([[values[:, 0].mean()], (values[:, 1:].T * picks).sum(axis=1)])
+    drawn_values = np.where(picks > 0, values[:, 1:].T, 0)  # a run that was not drawn may be NaN
+    return np.concatenate([[values[:, 0].mean()], (drawn_values * picks).sum(axis=1)])
 
 
 def _check(true: np.ndarray, chances: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from lungzoo.classifiers.contract import ClassifierSpec, Examples, Fitted, lesio
 from lungzoo.config import ClassifyConfig, ExperimentConfig
 from lungzoo.data.pipeline import Pipeline
 from lungzoo.data.store import PreparedDataset
-from lungzoo.errors import LungzooError
+from lungzoo.errors import LungzooError, UsageError
 from lungzoo.evaluation.evaluate import predicted
 from lungzoo.evaluation.predict import Predictions
 from lungzoo.metrics.classification import log_loss, macro_auc
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_FILE = "second_stage.json"
+
+
 @dataclass(frozen=True)
 class SecondStage:
     """A fitted classifier of marked lesions.
 
     Args:
         spec: what kind of classifier.
+        labels: names of the classes.
         options: all of its options.
         fitted: what it has learnt.
         shares: (classes,) how frequent the classes are among the training lesions: the answer where nothing is marked.
@@ -39,6 +44,7 @@ class SecondStage:
     """
 
     spec: ClassifierSpec
+    labels: tuple[str, ...]
     options: Mapping[str, Option]
     fitted: Fitted
     shares: np.ndarray
@@ -54,8 +60,11 @@ class SecondStage:
         return replace(batch, label_probabilities=chances)
 
     def save(self, folder: Path) -> None:
-        """Write what the classifier is into a new folder."""
+        """Write what the classifier is into a new folder; `load_second_stage` reads it."""
         folder.mkdir()
+        about: dict[str, Any] = {"name": self.spec.name, "labels": self.labels, "options": dict(self.options)}
+        about |= {"shares": self.shares.tolist(), "seconds": self.seconds, "lesions": self.lesions}
+        (folder / _FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
         self.fitted.save(folder)
 
     def cost(self) -> dict[str, float]:
@@ -91,14 +100,36 @@ def fit_second_stage(
     train, val = (_examples(model, pipeline, dataset, rows[part], config, stage) for part in ("train", "val"))
     counts = np.bincount(train.labels, minlength=len(stage.labels))
     if not counts.all():
-        missing = stage.labels[int(counts.argmin())]
-        raise LungzooError(
-            f"The second stage '{stage.name}' has nothing to learn '{missing}' from: the model marked nothing in the "
-            'training cases of that label. Train the model longer, or set classify.train_masks = "reference".'
-        )
+        raise _nothing_to_learn(stage, stage.labels[int(counts.argmin())])
     fitted = spec.fit(train, val, len(stage.labels), options, config.train.train_seed)
     seconds = time.perf_counter() - began
-    return SecondStage(spec, options, fitted, counts / counts.sum(), seconds, (len(train), len(val)))
+    return SecondStage(spec, stage.labels, options, fitted, counts / counts.sum(), seconds, (len(train), len(val)))
+
+
+def load_second_stage(folder: Path) -> SecondStage:
+    """Read the second stage of a recorded run.
+
+    Args:
+        folder: the artifact "classifier" of the run.
+
+    Raises:
+        UsageError: it is not that.
+        UnknownNameError, ConfigError: this lungzoo has no such classifier, or none with such options.
+    """
+    try:
+        about = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        spec, labels = CLASSIFIERS.get(about["name"]), tuple(about["labels"])
+        options = spec.checked_options(about["options"])
+        fitted = spec.load(folder, len(labels), options)
+        train, val = about["lesions"]
+        return SecondStage(
+            spec, labels, options, fitted, np.array(about["shares"], float), about["seconds"], (train, val)
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{folder} is no second stage of a recorded run: {type(error).__name__}, {error}. "
+            "Give the artifact folder 'classifier' as it was written."
+        ) from error
 
 
 def label_validation(
@@ -126,6 +157,15 @@ def label_validation(
     chances = np.concatenate([batch.label_probabilities for batch in batches if batch.label_probabilities is not None])
     found = {"val_label_auc": macro_auc(true, chances), "val_label_loss": log_loss(true, chances)}
     return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def _nothing_to_learn(stage: ClassifyConfig, label: str) -> LungzooError:
+    if stage.train_masks == "predicted":
+        why = "the model marked nothing in the training cases of that label. Train the model longer, or set "
+        why += 'classify.train_masks = "reference".'
+    else:
+        why = "the reference masks of the training cases of that label are empty. Remove it from classify.labels."
+    return LungzooError(f"The second stage '{stage.name}' has nothing to learn '{label}' from: {why}")
 
 
 def _examples(

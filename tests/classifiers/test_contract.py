@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from lungzoo.classifiers import CLASSIFIERS
 from lungzoo.classifiers.contract import Examples, Lesion
-from lungzoo.errors import ConfigError, UnknownNameError
+from lungzoo.classifiers.kinds import crop_cnn
+from lungzoo.errors import ConfigError, DivergedError, UnknownNameError
 
-FAST = {"epochs": 8, "batch_size": 6, "width": 4, "crop_px": 16, "max_iter": 10, "min_samples_leaf": 5}
+FAST = {
+    "epochs": 4,
+    "learning_rate": 0.02,
+    "batch_size": 6,
+    "width": 4,
+    "crop_px": 16,
+    "max_iter": 10,
+    "min_samples_leaf": 5,
+}
 
 
 def lesions(labels: np.ndarray, seed: int) -> list[Lesion]:
@@ -50,13 +63,15 @@ def test_learns_what_size_tells(spec, options, tmp_path):
     assert chances.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
     assert (chances.argmax(axis=1) == test.labels).mean() > 0.8
     fitted.save(tmp_path)
+    again = spec.load(tmp_path, classes, options)
+    assert again.probabilities(test.inputs) == pytest.approx(chances, abs=1e-6)
     assert {path.suffix for path in tmp_path.iterdir()} <= {".csv", ".json", ".npz"}
     assert any(tmp_path.iterdir())
 
 
 def test_the_same_seed_gives_the_same_probabilities_and_no_validation_is_needed(spec, options):
     train, none = (examples(spec, options, np.arange(40) % 2, 0), Examples(np.zeros((0, 1)), np.zeros(0, int)))
-    options |= {"epochs": 2} if "epochs" in options else {}
+    options |= {"epochs": 1} if "epochs" in options else {}
     first, second = (spec.fit(train, none, 2, options, 1).probabilities(train.inputs) for _ in range(2))
     assert first == pytest.approx(second, abs=1e-6)
 
@@ -81,9 +96,12 @@ def test_unknown_names_and_options_are_told():
 @pytest.mark.parametrize(
     ("name", "options", "allowed"),
     [
-        ("crop_cnn", {"crop_px": 0}, "a positive whole number"),
-        ("crop_cnn", {"crop_px": True}, "a positive whole number"),
+        ("crop_cnn", {"epochs": 0}, "a positive whole number"),
+        ("crop_cnn", {"epochs": True}, "a positive whole number"),
         ("crop_cnn", {"learning_rate": "x"}, "a positive number"),
+        ("crop_cnn", {"learning_rate": math.inf}, "a positive number"),
+        ("crop_cnn", {"crop_px": 7}, "a positive whole number, 8 or more"),
+        ("boosted_features", {"max_leaf_nodes": 1}, "a positive whole number, 2 or more"),
         ("boosted_features", {"features": "some"}, "one of all, size"),
     ],
 )
@@ -92,3 +110,38 @@ def test_values_that_do_not_fit_are_told(name, options, allowed):
         CLASSIFIERS.get(name).checked_options(options)
     ((key, value),) = options.items()
     assert str(error.value) == f"Option '{key}' of classifier '{name}' must be {allowed}. Received: {value!r}"
+
+
+def test_the_least_options_work():
+    assert crop_cnn.build(CLASSIFIERS.get("crop_cnn").least["crop_px"], 2, 1).output_shape == (None, 2)
+    spec = CLASSIFIERS.get("boosted_features")
+    options = spec.checked_options({**spec.least, "max_iter": 1, "min_samples_leaf": 5})
+    train = examples(spec, options, np.arange(12) % 2, 0)
+    assert spec.fit(train, train, 2, options, 0).probabilities(train.inputs).shape == (12, 2)
+
+
+def test_a_network_that_diverges_says_so(monkeypatch):
+    import keras
+
+    shallow = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]  # built faster than the real one
+    monkeypatch.setattr(crop_cnn, "build", lambda *sizes: keras.Sequential([keras.Input((16, 16, 2)), *shallow]))
+    spec = CLASSIFIERS.get("crop_cnn")
+    options = spec.checked_options({"crop_px": 16, "epochs": 2, "batch_size": 6, "learning_rate": 1e38})
+    train = examples(spec, options, np.arange(12) % 2, 0)
+    with pytest.raises(DivergedError) as error:
+        spec.fit(train, train, 2, options, 0)
+    assert str(error.value).startswith("The second stage 'crop_cnn' went wrong in epoch ")
+    assert str(error.value).endswith(" Lower learning_rate in classify.options.")
+
+
+def test_trees_take_one_thread_although_scikit_learn_comes_late():
+    """Threads wait for each other on a busy machine; a limit that is set before scikit-learn is there finds nothing."""
+    code = (
+        "from lungzoo.classifiers.kinds.boosted_features import _one_thread\n"
+        "with _one_thread():\n"
+        "    from threadpoolctl import threadpool_info\n"
+        "    found = [each['num_threads'] for each in threadpool_info() if each['user_api'] == 'openmp']\n"
+        "print(found, 1 if set(found) == {1} else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "1", done.stdout

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lungzoo.classifiers.contract import Lesion
-from lungzoo.classifiers.features import NAMES, SIZE, features, grey_values, size_and_shape, texture
+from lungzoo.classifiers.features import NAMES, RIM_PX, SIZE, features, grey_values, size_and_shape, texture
 
 
 def box(height: int, width: int, side: int = 16) -> np.ndarray:
@@ -99,3 +99,14 @@ def test_texture_of_one_level():
     assert found == {
         "texture_contrast": 0, "texture_homogeneity": 1, "texture_energy": 1, "texture_entropy": 0
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("place", [(0, 0), (0, 90), (99, 50), (40, 40), (99 - RIM_PX, RIM_PX)])
+def test_what_lies_far_away_is_not_looked_at_and_changes_nothing(place):
+    rng = np.random.default_rng(4)
+    rows, columns = np.mgrid[:100, :100]
+    mask = (rows - place[0]) ** 2 + 2 * (columns - place[1]) ** 2 <= 60
+    image = rng.random((100, 100)).astype(np.float32)
+    whole = lesion(mask, (0.7, 0.6), image)
+    parts = {**size_and_shape(whole), **grey_values(whole), **texture(image, mask)}
+    assert features(whole) == pytest.approx({name: parts[name] for name in NAMES}, rel=1e-12)

@@ -8,7 +8,14 @@ import pytest
 from lungzoo.errors import UsageError
 from lungzoo.metrics.classification import balanced_accuracy, confusion_matrix, macro_auc
 from lungzoo.metrics.roc import auc
-from lungzoo.statistics.ranking import Resamples, auc_draws, balanced_accuracy_draws, ends_of, resamples
+from lungzoo.statistics.ranking import (
+    Resamples,
+    auc_draws,
+    balanced_accuracy_draws,
+    ends_of,
+    resampled_p,
+    resamples,
+)
 
 
 def two(second: np.ndarray) -> np.ndarray:
@@ -51,8 +58,60 @@ def test_runs_are_resampled_too():
 
 def test_runs_of_different_cases():
     true, second = np.array([0, 1, 0, 1]), np.array([[0.1, 0.9, np.nan, np.nan], [np.nan, np.nan, 0.9, 0.1]])
-    areas = auc_draws(true, two(second), Resamples(np.ones((1, 4), np.float32), 1, 0))
+    areas = auc_draws(true, two(second), Resamples(np.ones((1, 4), np.float32), 4, 1, 0))
     assert areas[0] == 0.5
+
+
+def test_a_class_that_one_fold_lacks_is_left_out_of_that_fold():
+    true, chances = np.array([0, 1, 2, 0, 1]), np.full((2, 5, 3), np.nan)
+    chances[0, :3] = np.eye(3)  # the first fold has all three classes, and all are right
+    chances[1, 3:] = [[0.2, 0.7, 0.1], [0.7, 0.2, 0.1]]  # the second has two, the wrong way round
+    every = Resamples(np.ones((1, 5), np.float32), 5, 1, 0)
+    assert auc_draws(true, chances, every)[0] == pytest.approx((1 + 0) / 2)
+    assert balanced_accuracy_draws(true, chances, every)[0] == pytest.approx((1 + 0) / 2)
+    # Drawn without the patients of the second fold, only resamples of the first fold alone have an area.
+    first = Resamples(np.tile(np.float32([1, 1, 1, 0, 0]), (50, 1)), 5, 50, 0)
+    known = first.picks(2)[:, 1] == 0
+    areas = auc_draws(true, chances, first)[1:]
+    assert 0 < known.sum() < 50
+    assert (areas[known] == 1).all()
+    assert np.isnan(areas[~known]).all()
+
+
+@pytest.mark.parametrize(
+    ("draws", "patients", "expected"),
+    [
+        (np.append(np.full(97, 0.1), [-0.1, -0.1]), 50, 2 * 3 / 100),  # two of 99 on the other side
+        (np.full(99, -0.1), 50, 2 * 1 / 100),
+        (np.full(99, -0.1), 5, 2 / 32),  # five patients cannot show more
+        (np.zeros(99), 50, 1.0),
+        (np.append(np.full(60, 0.1), np.full(39, np.nan)), 50, 2 / 61),
+        (np.append(np.full(40, 0.1), np.full(59, np.nan)), 50, 1.0),
+    ],
+)
+def test_probabilities_by_hand(draws, patients, expected):
+    assert resampled_p(draws, patients) == pytest.approx(expected)
+
+
+def test_a_small_probability_goes_with_an_interval_without_zero():
+    rng = np.random.default_rng(3)
+    for shift in np.linspace(0, 0.4, 41):
+        draws = rng.normal(shift, 0.1, 1999)
+        low, high = ends_of(draws)
+        assert (resampled_p(draws, 100) <= 0.05) == (low > 0 or high < 0)
+
+
+def test_alike_arms_are_told_apart_about_as_often_as_allowed():
+    """40 patients with two slices, two scores of each that are as good as one another."""
+    rng = np.random.default_rng(11)
+    label, owner = np.repeat(np.arange(40) % 2, 2), np.repeat(np.arange(40), 2)
+    found = []
+    for _ in range(200):
+        common = np.repeat(rng.normal(size=40), 2) + label
+        drawn = resamples(owner, 200, int(rng.integers(1000)))
+        first, second = (auc_draws(label, two(common + rng.normal(0, 0.5, 80))[None], drawn) for _ in range(2))
+        found.append(resampled_p((first - second)[1:], drawn.patients) <= 0.05)
+    assert np.mean(found) <= 0.09
 
 
 def test_one_class_has_no_area():

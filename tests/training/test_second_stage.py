@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lungzoo.checks import check_experiment
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.pipeline import Pipeline, View
+from lungzoo.data.readers.mendeley_lungrads import MendeleyLungRadsReader
 from lungzoo.data.splits.split import select_rows, split_dataset
 from lungzoo.data.store import PreparedDataset
-from lungzoo.errors import ConfigError, LungzooError
+from lungzoo.data.writer import import_dataset
+from lungzoo.errors import ConfigError, LungzooError, UsageError
 from lungzoo.evaluation.evaluate import evaluate, predicted
 from lungzoo.evaluation.labels import label_figures
 from lungzoo.experiment import run_experiment
 from lungzoo.schema import parse
-from lungzoo.training.second_stage import fit_second_stage, label_validation
+from lungzoo.training.second_stage import fit_second_stage, label_validation, load_second_stage
 
 from ..conftest import TINY
 
@@ -84,6 +87,38 @@ def test_where_nothing_is_marked_it_answers_with_the_shares_of_the_classes(stage
     assert (seen["label_true"] == seen["label_predicted"]).mean() > 0.9
 
 
+def test_what_is_saved_answers_alike(stage, sized, tmp_path):
+    second, pipeline, config, rows = stage
+    second.save(tmp_path / "classifier")
+    again = load_second_stage(tmp_path / "classifier")
+    assert (again.labels, again.options, again.lesions) == (tuple(LABELS), second.options, second.lesions)
+    blind = (int(rows["test"][0]),)
+    for part, batch in predicted(
+        Marker(sized, rows["test"], blind), pipeline, sized, rows["test"], config.data, config.score
+    ):
+        first, other = (each.name_classes(batch, sized.cases.iloc[part]) for each in (second, again))
+        assert (first.label_probabilities == other.label_probabilities).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda folder: (folder / "second_stage.json").unlink(), "FileNotFoundError"),
+        (lambda folder: (folder / "second_stage.json").write_text("{}"), "KeyError"),
+        (lambda folder: (folder / "second_stage.json").write_text("?"), "JSONDecodeError"),
+        (lambda folder: (folder / "features.csv").write_text("a\n1\n"), "KeyError"),
+    ],
+)
+def test_what_is_no_second_stage_is_refused(stage, tmp_path, change, text):
+    folder = tmp_path / "classifier"
+    stage[0].save(folder)
+    change(folder)
+    with pytest.raises(UsageError) as error:
+        load_second_stage(folder)
+    assert str(error.value).startswith(f"{folder} is no second stage of a recorded run: {text}, ")
+    assert str(error.value).endswith("Give the artifact folder 'classifier' as it was written.")
+
+
 def test_validation_speaks_of_the_labelled_cases(stage, sized):
     second, pipeline, config, rows = stage
     model = Marker(sized, pipeline.labelled(rows["val"]))
@@ -113,6 +148,54 @@ def test_a_class_without_a_marked_case_cannot_be_learnt(stage, sized):
     )
 
 
+def test_a_class_of_slices_without_a_lesion_cannot_be_learnt(sized):
+    labels = np.where(sized.cases["label"] == "", "none", sized.cases["label"])
+    stage = {**STAGE, "labels": ["small", "none"], "train_masks": "reference"}
+    config = parse(ExperimentConfig, {**TINY, "classify": stage}, "test")
+    dataset = PreparedDataset(sized.path, verify=False)
+    dataset.cases["label"] = labels
+    rows = select_rows(dataset, split_dataset(dataset, config.data), config.data)
+    pipeline = Pipeline(dataset, config.data, 6, View(labels=config.labels))
+    taught = np.concatenate([pipeline.labelled(rows[part]) for part in ("train", "val")])
+    with pytest.raises(LungzooError) as error:
+        fit_second_stage(Marker(dataset, taught), pipeline, dataset, rows, config)
+    assert str(error.value) == (
+        "The second stage 'boosted_features' has nothing to learn 'none' from: the reference masks of the training "
+        "cases of that label are empty. Remove it from classify.labels."
+    )
+
+
+def test_lung_rads_classes_of_the_mendeley_set(tmp_path):
+    """Pickles in, quadratic kappa of four ordered classes out; the size of a lesion is its class."""
+    names, rng, table = ["LR2", "LR3", "LR4A", "LR4B"], np.random.default_rng(0), []
+    for number in range(80):
+        mask, grey = np.zeros((24, 24), np.int8), rng.integers(-900, -600, (24, 24)).astype(float)
+        side = 3 + 4 * (number % 4)
+        mask[4 : 4 + side, 4 : 4 + side] = 1
+        table.append({"label1": names[number % 4], "mask": mask, "hu_array": grey, "hu_array_old": grey})
+    pd.DataFrame(table).to_pickle(tmp_path / "lung_cancer_train.pkl")
+    reader = MendeleyLungRadsReader(tmp_path / "lung_cancer_train.pkl")
+    import_dataset(reader, "mendeley-lungrads", tmp_path / "mendeley")
+    dataset = PreparedDataset(tmp_path / "mendeley")
+    values = {**TINY, "data": {**TINY["data"], "groups": "case"}, "classify": {**STAGE, "labels": names}}
+    config = check_experiment(parse(ExperimentConfig, values, "test"), dataset)
+    rows = select_rows(dataset, split_dataset(dataset, config.data), config.data)
+    pipeline = Pipeline(dataset, config.data, 6, View(labels=config.labels))
+    taught = Marker(dataset, np.concatenate([rows["train"], rows["val"]]))
+    second = fit_second_stage(taught, pipeline, dataset, rows, config)
+    tested = Marker(dataset, rows["test"], blind=(int(rows["test"][0]),))
+    scores = evaluate(tested, pipeline, dataset, rows["test"], config.data, config.score, second.name_classes).cases
+    found = label_figures(scores)
+    true, said = scores["label_true"].to_numpy(), scores["label_predicted"].to_numpy()
+    assert (true[1:] == said[1:]).all()  # size tells, without a spacing too; the unmarked slice gets the shares
+    by_chance = np.subtract.outer(true, said) ** 2
+    assert found["label_quadratic_kappa"] == pytest.approx(1 - np.mean((true - said) ** 2) / np.mean(by_chance))
+    assert found["label_quadratic_kappa"] > 0.8
+    assert (found["label_cases"], found["label_unmarked"]) == (len(rows["test"]), 1)
+    assert found["label_macro_auc"] > 0.9
+    assert "label_auc" not in found
+
+
 def test_a_run_without_a_second_stage_has_none(stage, sized, tiny):
     _, pipeline, _, rows = stage
     assert fit_second_stage(None, pipeline, sized, rows, tiny) is None
@@ -131,7 +214,10 @@ def test_a_whole_run_of_two_stages(sized, tracker, tmp_path):
     assert record.metrics["label_accuracy"]["cases"] == record.curves["label_cases"] > 0
     assert 0 <= record.validation["val_label_auc"] <= 1
     assert record.cost["classify_train"] > record.cost["classify_val"] > 0
-    assert {"classifier/features.csv", "classifier/settings.json"} <= tracker.names
+    written = {f"classifier/{name}" for name in ("second_stage.json", "features.csv", "settings.json")}
+    assert written <= tracker.names
+    again = load_second_stage(tracker.folder / record.fingerprint / "classifier")
+    assert again.cost() == {name: record.cost[name] for name in again.cost()}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,7 @@ def fit(train: Examples, val: Examples, classes: int, options: Mapping[str, Opti
 
     Source: Friedman 2001, doi:10.1214/aos/1013203451; histograms: Ke et al. 2017 (LightGBM). By scikit-learn.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    # A thousand rows are no work for threads, which on a busy machine wait for each other hundreds of times.
-    with threadpool_limits(1, user_api="openmp"):
+    with _one_thread():
         model = _grown(train, options, int(options["max_iter"]), seed)
         if len(val):
             staged = model.staged_predict_proba(val.inputs)
@@ -56,10 +54,11 @@ class BoostedFeatures:
 
     def probabilities(self, inputs: np.ndarray) -> np.ndarray:
         """See `Fitted`."""
-        return _all(self._model, self._model.predict_proba(inputs), self._classes)
+        with _one_thread():
+            return _all(self._model, self._model.predict_proba(inputs), self._classes)
 
     def save(self, folder: Path) -> None:
-        """Write the features and labels it was fitted on, and its settings: fitting again takes a second.
+        """Write the features and labels it was fitted on, and its settings: `load` fits again, which takes a second.
 
         scikit-learn stores trees as pickles, which lungzoo neither writes nor reads.
         """
@@ -69,6 +68,33 @@ class BoostedFeatures:
         table.assign(label=self._train.labels).to_csv(folder / "features.csv", index=False)
         settings = {key: value for key, value in self._model.get_params().items() if value is not None}
         (folder / "settings.json").write_text(json.dumps(settings, indent=1, default=str))
+
+
+def load(folder: Path, classes: int, options: Mapping[str, Option]) -> BoostedFeatures:
+    """Fit again what `BoostedFeatures.save` wrote: the same trees, as far as scikit-learn's version is the same."""
+    import pandas as pd
+
+    names = CHOICES[str(options["features"])]
+    table = pd.read_csv(folder / "features.csv")
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    train = Examples(table[list(names)].to_numpy(np.float32), table["label"].to_numpy(np.int64))
+    with _one_thread():
+        model = _grown(train, options, int(settings["max_iter"]), int(settings["random_state"]))
+    return BoostedFeatures(model, train, classes, names)
+
+
+def _one_thread() -> Any:
+    """Keep trees to one thread: a thousand rows are no work for several, which would wait for each other."""
+    return _threads().limit(limits=1, user_api="openmp")
+
+
+@cache
+def _threads() -> Any:
+    # Only libraries that are loaded already are found, so scikit-learn must come first.
+    import sklearn.ensemble  # noqa: F401
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()
 
 
 def _grown(train: Examples, options: Mapping[str, Option], rounds: int, seed: int) -> Any:
@@ -83,7 +109,9 @@ def _grown(train: Examples, options: Mapping[str, Option], rounds: int, seed: in
         early_stopping=False,  # its own validation part would share patients with the rest
         random_state=seed,
     )
-    return model.fit(train.inputs, train.labels)
+    # Without a spacing nothing in mm is known, and scikit-learn does not take a column of NaN alone; 0 tells nothing.
+    unknown = np.isnan(train.inputs).all(axis=0)
+    return model.fit(np.where(unknown, 0, train.inputs), train.labels)
 
 
 def _all(model: Any, found: np.ndarray, classes: int) -> np.ndarray:
@@ -106,7 +134,9 @@ CLASSIFIERS.add(
             "min_samples_leaf": 20,
         },
         choices={"features": tuple(CHOICES)},
+        least={"max_leaf_nodes": 2},
         describe=describe,
         fit=fit,
+        load=load,
     ),
 )

@@ -11,9 +11,11 @@ import numpy as np
 from lungzoo.classifiers import CLASSIFIERS
 from lungzoo.classifiers.contract import ClassifierSpec, Examples, Lesion
 from lungzoo.classifiers.crops import changed, crop_of, middle
+from lungzoo.errors import DivergedError
 from lungzoo.metrics.classification import log_loss
 from lungzoo.schema import Option
 
+WEIGHTS = "crop_cnn.npz"
 _BATCH = 256
 
 
@@ -26,6 +28,9 @@ def fit(train: Examples, val: Examples, classes: int, options: Mapping[str, Opti
     """Train with AdamW and keep the epoch with the best validation cross-entropy, the last one without validation.
 
     The order of an epoch and its changes are functions of (seed, epoch), as in the first stage.
+
+    Raises:
+        DivergedError: the loss is no number any more.
     """
     import keras
 
@@ -40,12 +45,23 @@ def fit(train: Examples, val: Examples, classes: int, options: Mapping[str, Opti
     for epoch in range(epochs):
         rng = np.random.default_rng([seed, epoch])
         order = rng.permutation(len(train))[: steps * size]
-        model.fit(changed(train.inputs[order], rng), train.labels[order], batch_size=size, shuffle=False, verbose=0)
+        shown = changed(train.inputs[order], rng), train.labels[order]
+        _check(epoch, model.fit(*shown, batch_size=size, shuffle=False, verbose=0).history["loss"][-1])
         reached = log_loss(val.labels, fitted.probabilities(val.inputs)) if len(val) else -epoch
         if reached < least:
             best, least = model.get_weights(), reached
     model.set_weights(best)
     return fitted
+
+
+def load(folder: Path, classes: int, options: Mapping[str, Option]) -> CropCnn:
+    """Read the weights that `CropCnn.save` wrote."""
+    from lungzoo.weights.file import read_weights
+    from lungzoo.weights.fit import apply_weights
+
+    model = build(int(options["crop_px"]), classes, int(options["width"]))
+    apply_weights(model, read_weights(folder / WEIGHTS))
+    return CropCnn(model)
 
 
 def build(crop_px: int, classes: int, width: int) -> Any:
@@ -66,6 +82,14 @@ def build(crop_px: int, classes: int, width: int) -> Any:
     return keras.Model(crop, keras.layers.Dense(classes, dtype="float32", name="label")(joined), name="crop_cnn")
 
 
+def _check(epoch: int, loss: float) -> None:
+    if not np.isfinite(loss):
+        raise DivergedError(
+            f"The second stage 'crop_cnn' went wrong in epoch {epoch + 1}: its loss is {loss}. "
+            "Lower learning_rate in classify.options."
+        )
+
+
 class CropCnn:
     """A trained network on crops."""
 
@@ -84,7 +108,7 @@ class CropCnn:
         """Write its weights."""
         from lungzoo.weights.file import write_weights
 
-        write_weights(self._model, folder / "crop_cnn.npz")
+        write_weights(self._model, folder / WEIGHTS)
 
 
 CLASSIFIERS.add(
@@ -95,5 +119,7 @@ CLASSIFIERS.add(
         options={"crop_px": 48, "width": 16, "epochs": 30, "batch_size": 32, "learning_rate": 2e-3},
         describe=describe,
         fit=fit,
+        load=load,
+        least={"crop_px": 8},  # it is halved three times
     ),
 )

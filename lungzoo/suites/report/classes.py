@@ -9,11 +9,14 @@ import numpy as np
 
 from lungzoo.evaluation.labels import by_volume, probability_columns
 from lungzoo.metrics.roc import mean_roc_area
-from lungzoo.statistics.ranking import Resamples, auc_draws, balanced_accuracy_draws, ends_of, resamples
+from lungzoo.statistics.permutation import holm
+from lungzoo.statistics.ranking import auc_draws, balanced_accuracy_draws, ends_of, resampled_p, resamples
 from lungzoo.suites.report.names import short_names
 from lungzoo.suites.report.results import ArmResults, SuiteResults
 
+# Of intervals; probabilities that are corrected over many pairs need all that there are.
 MOST_DRAWS = 2000
+ALPHA = 0.05
 _PLAIN = ("quadratic_kappa", "brier", "calibration_error")
 
 
@@ -36,8 +39,12 @@ class Predicted:
     @property
     def missing(self) -> str:
         """Why there is no AUC: "" where there is one."""
-        present = [self.labels[number] for number in np.unique(self.true)]
-        return f"the labelled test cases are all '{present[0]}'" if len(present) == 1 else ""
+        for run in self.chances:
+            tested = ~np.isnan(run).any(axis=1)
+            present = [self.labels[number] for number in np.unique(self.true[tested])]
+            if len(present) == 1:
+                return f"the labelled test cases {'' if tested.all() else 'of a fold '}are all '{present[0]}'"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,8 @@ def analyse_classes(results: SuiteResults, draws: int) -> Classes:
     arms = [arm for arm in results.with_results if predicted_slices(results, arm) is not None]
     if not arms:
         return NO_CLASSES
-    draws = min(draws, MOST_DRAWS)
-    return Classes({arm.arm: _figures(results, arm, draws) for arm in arms}, _remarks(results, arms, draws))
+    figures = {arm.arm: _figures(results, arm, min(draws, MOST_DRAWS)) for arm in arms}
+    return Classes(figures, _remarks(results, arms, draws))
 
 
 def predicted_slices(results: SuiteResults, arm: ArmResults) -> Predicted | None:
@@ -201,20 +208,29 @@ def _differences(results: SuiteResults, arms: list[ArmResults], names: dict[str,
     ]
     if len(taken) < 2:
         return []
-    drawn: Resamples = resamples(taken[0][1].patients, draws)
+    drawn = resamples(taken[0][1].patients, draws)
     areas = {name: auc_draws(predicted.true, predicted.chances, drawn) for name, predicted in taken}
-    pairs = list(combinations(areas, 2))
-    return [_difference(first, second, areas[first] - areas[second], len(pairs)) for first, second in pairs]
+    pairs = {pair: areas[pair[0]] - areas[pair[1]] for pair in combinations(areas, 2)}
+    p = np.array([resampled_p(values[1:], drawn.patients) for values in pairs.values()])
+    return [
+        f"AUC of slices, {first} minus {second}: {_difference(values)}; {_told(corrected)}, p {_p(alone)}, "
+        f"Holm-corrected over {len(pairs)} pair(s) p {_p(corrected)}."
+        for ((first, second), values), alone, corrected in zip(pairs.items(), p, holm(p), strict=True)
+    ]
 
 
-def _difference(first: str, second: str, values: np.ndarray, pairs: int) -> str:
+def _difference(values: np.ndarray) -> str:
     low, high = ends_of(values[1:])
-    corrected = ends_of(values[1:], 1 - 0.05 / pairs)
-    apart = "told apart" if corrected[0] > 0 or corrected[1] < 0 else "not told apart"
-    return (
-        f"AUC of slices, {first} minus {second}: {values[0]:+.3f} [{low:+.3f}, {high:+.3f}]; {apart} "
-        f"(Bonferroni over {pairs} pair(s), 5%)."
-    )
+    # Where all resamples agree, as on areas of 1, there is no interval.
+    return f"{values[0]:+.3f}" + ("" if np.isnan(low) else f" [{low:+.3f}, {high:+.3f}]")
+
+
+def _told(corrected: float) -> str:
+    return "told apart" if corrected <= ALPHA else "not told apart"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 def _unmarked(arms: list[ArmResults], names: dict[str, str]) -> list[str]:

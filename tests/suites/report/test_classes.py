@@ -67,6 +67,31 @@ def test_the_remarks_say_how_many_and_who_differs(report):
     assert any("By validation AUC the best is: scratch, 0.900." in line for line in remarks)
     (difference,) = (line for line in remarks if line.startswith("AUC of slices, "))
     assert "scratch minus imagenet-finetune: +0.656 [" in difference
+    # All resamples say so, and yet four patients cannot show a difference: no p below 2/2⁴.
+    assert difference.endswith("; not told apart, p = 0.125, Holm-corrected over 1 pair(s) p = 0.125.")
+
+
+def test_arms_that_are_both_always_right_do_not_differ(study, cases):
+    for arm in ("scratch", "imagenet-finetune"):
+        finish(study, cases, arm, 0, [*TRUE[:8], 0, 1], TRUE)
+    remarks = build_report(study.suite, study.tracker, 200).table.remarks
+    (difference,) = (line for line in remarks if line.startswith("AUC of slices, "))
+    assert difference.endswith(": +0.000; not told apart, p = 1.000, Holm-corrected over 1 pair(s) p = 1.000.")
+    assert not any("+nan" in line for line in remarks)
+
+
+def test_twenty_patients_tell_right_from_wrong(study, cases):
+    true = [0, 1] * 20  # two slices of each of twenty patients
+    for arm in ("scratch", "imagenet-finetune", "imagenet-frozen"):
+        right = arm != "imagenet-finetune"
+        finish(study, cases, arm, 0, [0.9 if (label == 1) == right else 0.1 for label in true], true)
+    remarks = build_report(study.suite, study.tracker, 2000).table.remarks
+    found = sorted(line.partition(": ")[2] for line in remarks if line.startswith("AUC of slices, "))
+    # 2/2001 for each pair that differs, in either order, times three pairs, of which the second is not above the first.
+    assert [line.lstrip("+-") for line in found[1:]] == [
+        "1.000; told apart, p < 0.001, Holm-corrected over 3 pair(s) p = 0.003."
+    ] * 2
+    assert found[0] == "+0.000; not told apart, p = 1.000, Holm-corrected over 3 pair(s) p = 1.000."
 
 
 def test_every_rendering_has_them(report):
@@ -122,6 +147,18 @@ def test_folds_are_runs_of_their_own(study, cases):
     area = build_report(study.suite, study.tracker, 200).table.rows[0].classes["label_auc"]
     assert area["mean"] == pytest.approx((15 / 16 + 4.5 / 16) / 2)
     assert math.isnan(area["delong_low"])
+
+
+def test_a_fold_of_one_class_has_no_area_and_says_so(study, cases):
+    for fold, true in enumerate(([0, 1] * 5, [1] * 10)):
+        run = study.plan("scratch", 0, fold)
+        run.config["model"]["labels"] = LABELS
+        chances = {"label_probability_0": [1 - chance for chance in GOOD], "label_probability_1": GOOD}
+        table = cases([0.5] * 10, [f"{fold}-{n}" for n in range(10)], label_true=true, label_predicted=1, **chances)
+        study.finish(run, table.assign(case=[f"{fold}-{n}" for n in range(10)]), curves=label_figures(table))
+    table = build_report(study.suite, study.tracker, 200).table
+    assert math.isnan(table.rows[0].classes["label_auc"]["mean"])
+    assert "AUC is undefined: the labelled test cases of a fold are all 'malignant'." in table.remarks
 
 
 def test_mean_roc():

@@ -141,6 +141,6 @@ def _start(transfer: TransferConfig, tracker: MlflowTracker | None) -> WeightsMa
 def _score(dice: dict[str, Any]) -> str:
     """Dice 0.712 [0.640, 0.780] on 40 slices …"""
     known = dice["low"] == dice["low"]  # of two or three patients it may reach beyond what a Dice can be
-    interval = f"[{max(dice['low'], 0):.3f}, {min(dice['high'], 1):.3f}]" if known else "(too few for an interval)"
+    interval = f"[{dice['low']:.3f}, {dice['high']:.3f}]" if known else "(too few for an interval)"
     cases = f"{dice['cases']} slices with a lesion of {dice['patients']} patient(s)"
     return f"Dice {dice['mean']:.3f} {interval} on {cases}"

@@ -91,10 +91,13 @@ def summarise(scores: pd.DataFrame, config: ScoreConfig, seed: int = 0) -> dict[
         columns[LABEL_ACCURACY] = known[["patient"]].assign(**{LABEL_ACCURACY: right})
     return {
         name: asdict(
-            patient_bootstrap(table[name].to_numpy(float), table["patient"].to_numpy(str), config.bootstrap_draws, seed)
+            patient_bootstrap(
+                table[name].to_numpy(float), table["patient"].to_numpy(str), config.bootstrap_draws, seed,
+                limits=(0.0, 1.0) if name == LABEL_ACCURACY else METRICS.get(name).limits,
+            )
         )
         for name, table in columns.items()
-    }
+    }  # fmt: skip
 
 
 def count_groups(scores: pd.DataFrame) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -137,21 +137,14 @@ def summarise_detection(volumes: Sequence[Detected], threshold: float, draws: in
         low,
         high,
         threshold,
-        _bounded(patient_bootstrap(found, owners, draws, seed), 1.0),
-        _bounded(patient_bootstrap(false, patients, draws, seed), math.inf),
+        patient_bootstrap(found, owners, draws, seed, limits=(0.0, 1.0)),
+        patient_bootstrap(false, patients, draws, seed, limits=(0.0, math.inf)),
         {
-            (start, end): _bounded(patient_bootstrap(found[inside], owners[inside], draws, seed), 1.0)
+            (start, end): patient_bootstrap(found[inside], owners[inside], draws, seed, limits=(0.0, 1.0))
             for start, end in groups
             if (inside := (sizes >= start) & (sizes < end)).any()
         },
     )
-
-
-def _bounded(interval: Interval, highest: float) -> Interval:
-    """Return an interval that ends where the figure does; few patients give ends beyond it."""
-    if math.isnan(interval.low):
-        return interval
-    return replace(interval, low=max(interval.low, 0.0), high=min(interval.high, highest))
 
 
 def _score_interval(volumes: Sequence[Detected], patients: np.ndarray, draws: int, seed: int) -> tuple[float, float]:

@@ -13,6 +13,7 @@ NaN means that the case says nothing about the metric; means leave such cases ou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -59,6 +60,13 @@ class CaseMetric:
     function: CaseFunction
     dimensions: tuple[int, ...] = (2, 3)
     share: bool = False
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Its range: shares end at 0 and 1, distances and counts start at 0, signed errors have none."""
+        if self.share:
+            return 0.0, 1.0
+        return None if self.better == "zero" else (0.0, math.inf)
 
     def __call__(self, pair: MaskPair) -> float:
         """Return the metric of a case."""

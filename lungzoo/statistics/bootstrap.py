@@ -63,7 +63,14 @@ class Intervals:
     notes: tuple[str, ...]
 
 
-def patient_bootstrap(values: np.ndarray, patients: np.ndarray, draws: int, seed: int, level: float = 0.95) -> Interval:
+def patient_bootstrap(
+    values: np.ndarray,
+    patients: np.ndarray,
+    draws: int,
+    seed: int,
+    level: float = 0.95,
+    limits: tuple[float, float] | None = None,
+) -> Interval:
     """Mean over the cases of one network with an interval from resampling patients.
 
     Args:
@@ -72,8 +79,10 @@ def patient_bootstrap(values: np.ndarray, patients: np.ndarray, draws: int, seed
         draws: bootstrap samples.
         seed: of the resampling.
         level: coverage, in (0, 1).
+        limits: of the metric, such as (0, 1); the interval ends there.
     """
-    found = intervals([np.asarray(values, dtype=np.float64)], patients, draws=draws, seed=seed, level=level)
+    values = np.asarray(values, dtype=np.float64)
+    found = intervals([values], patients, draws=draws, seed=seed, level=level, limits=limits)
     ends = (float(found.mean[0]), float(found.low[0]), float(found.high[0]))
     return Interval(*ends, int(found.cases[0]), int(found.patients[0]))
 

@@ -49,7 +49,9 @@ def stratified_order(labels: pd.Series, sizes: pd.Series, levels: int, rng: np.r
     return [str(name) for name in labels.index[order]]
 
 
-def deal(order: Sequence[str], config: DataConfig, fixed_test: bool = False) -> tuple[set[str], set[str]]:
+def deal(
+    order: Sequence[str], config: DataConfig, fixed_test: bool = False, what: str = "patient(s)"
+) -> tuple[set[str], set[str]]:
     """Choose names for validation and for testing; the others are for training.
 
     Evenly spaced places along the order give each part its share of every stratum, and every fold too: fold k of n has
@@ -59,6 +61,7 @@ def deal(order: Sequence[str], config: DataConfig, fixed_test: bool = False) -> 
         order: from `stratified_order`.
         config: fractions and folds.
         fixed_test: the test patients are not among the names.
+        what: the names are of, for messages.
 
     Raises:
         ConfigError: a part would be left without patients.
@@ -77,7 +80,7 @@ def deal(order: Sequence[str], config: DataConfig, fixed_test: bool = False) -> 
     else:
         val = _spread(rest, min(round(n * config.val_fraction), len(rest)))
     if min(len(val), n - len(test) - len(val)) < 1 or not (len(test) or fixed_test):
-        raise ConfigError(_too_few(n, config, fixed_test))
+        raise ConfigError(_too_few(n, config, fixed_test, what))
     return {order[place] for place in val}, {order[place] for place in test}
 
 
@@ -129,8 +132,7 @@ def by_unit(values: pd.Series, cases: pd.DataFrame, groups: Mapping[str, str] | 
     return values.groupby(patients if groups is None else patients.map(groups))
 
 
-def _too_few(n: int, config: DataConfig, fixed_test: bool) -> str:
-    what = "patient(s)" if config.groups == "patient" else "group(s) of patients"
+def _too_few(n: int, config: DataConfig, fixed_test: bool, what: str) -> str:
     if config.folds or config.inner_folds:
         outer = f"{config.folds} folds" if config.folds else "a test split"
         inner = f"{config.inner_folds} inner folds" if config.inner_folds else "a validation split"

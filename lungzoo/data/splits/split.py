@@ -196,8 +196,9 @@ def _split(
         dealt = cases[~cases["patient"].isin(parts["test"] | parts["val"])]
     if not parts["val"]:
         order = _order(dealt, config, groups, sizes)
-        chosen = zip(("val", "test"), deal(order, config, fixed_test=config.split == "published"), strict=True)
-        for part, units in chosen:
+        what = "patient(s)" if groups is None else f"group(s) of {'images' if grouping == UNNAMED else 'patients'}"
+        dealt_out = deal(order, config, fixed_test=config.split == "published", what=what)
+        for part, units in zip(("val", "test"), dealt_out, strict=True):
             parts[part] |= {
                 str(patient) for patient in dealt["patient"] if (groups or {}).get(patient, patient) in units
             }

@@ -18,7 +18,7 @@ from lungzoo.suites.compare.comparable import Incomparable
 from lungzoo.suites.compare.pairs import Pair, Pairs, pair_up
 from lungzoo.suites.compare.sides import Side, load_side
 from lungzoo.suites.recorded import OpenTracker
-from lungzoo.suites.report.analysis import DRAWS, limits_of
+from lungzoo.suites.report.analysis import DRAWS
 
 LEVEL = 0.95
 
@@ -167,7 +167,7 @@ def _differences(pairs: Pairs, metric: CaseMetric, draws: int) -> tuple[tuple[Di
     values = pairs.values(metric.name)
     _check_values(pairs, metric, values)
     patients, folds = pairs.first.results.patients, pairs.first.results.folds
-    means = intervals(values, patients, folds, draws=draws, level=LEVEL, limits=limits_of(metric))
+    means = intervals(values, patients, folds, draws=draws, level=LEVEL, limits=metric.limits)
     everyone = [*values, *pairs.bystanders(metric.name)]
     whole = compare(everyone, patients, folds, draws=draws, level=LEVEL)
     comparison = replace(_only(pairs.places, whole), seeds=whole.seeds[: len(values)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,13 +59,6 @@ def analyse(results: SuiteResults, draws: int = DRAWS) -> Analysis:
     return Analysis(primary, figures, names, comparison, smallest, tuple(dict.fromkeys(notes)))
 
 
-def limits_of(metric: CaseMetric) -> tuple[float, float] | None:
-    """Return the range of a metric: shares end at 0 and 1, distances and counts start at 0, signed errors have none."""
-    if metric.share:
-        return 0.0, 1.0
-    return None if metric.better == "zero" else (0.0, math.inf)
-
-
 def _figures(results: SuiteResults, draws: int, notes: list[str]) -> dict[str, dict[str, dict[str, float]]]:
     figures: dict[str, dict[str, dict[str, float]]] = {arm.arm: {} for arm in results.with_results}
     if not figures:
@@ -74,7 +66,7 @@ def _figures(results: SuiteResults, draws: int, notes: list[str]) -> dict[str, d
     for name in results.metrics:
         metric = METRICS.get(name)
         values = [results.values(arm, name) for arm in results.with_results]
-        found = intervals(values, results.patients, results.folds, draws=draws, limits=limits_of(metric))
+        found = intervals(values, results.patients, results.folds, draws=draws, limits=metric.limits)
         if name == results.plan.primary_metric:
             notes += found.notes
         for number, arm in enumerate(results.with_results):

@@ -9,7 +9,6 @@ import numpy as np
 
 from lungzoo.metrics.contract import METRICS
 from lungzoo.statistics.bootstrap import intervals
-from lungzoo.suites.report.analysis import limits_of
 from lungzoo.suites.report.results import SuiteResults
 
 # Where management of a solid nodule changes at baseline, as diameters; Lung-RADS v2022, American College of Radiology.
@@ -50,7 +49,7 @@ def stratum_intervals(
     """Return (mean, low, high) of each arm with results over the cases of a stratum."""
     arms = results.with_results
     values = [np.where(stratum.cases, results.values(arm, metric), np.nan) for arm in arms]
-    limits = limits_of(METRICS.get(metric))
+    limits = METRICS.get(metric).limits
     found = intervals(values, results.patients, results.folds, draws=draws, limits=limits)
     return {
         arm.arm: (float(found.mean[place]), float(found.low[place]), float(found.high[place]))

@@ -51,6 +51,8 @@ def postprocess(
 
 
 def _print(outcome: Outcome, out: Path) -> None:
+    from lungzoo.statistics.bootstrap import FEW_PATIENTS
+
     held, grid = outcome.validation, outcome.grid
     if held.note:
         typer.echo(f"Note: {held.note}", err=True)
@@ -60,6 +62,8 @@ def _print(outcome: Outcome, out: Path) -> None:
         f"{'slice by itself' if grid.axes.per_slice else 'volume as a whole'}."
     )
     _print_rows(_validation_rows(outcome))
+    if (few := len(set(held.patients))) < FEW_PATIENTS:
+        typer.echo(f"Only {few} validation patients: what is chosen may fit these and no others.")
     if outcome.test is not None:
         cases = f"{len(outcome.test.rows)} cases of {len(set(outcome.test.patients))} patients"
         typer.echo(f"Test, once: {cases}. Differences with 95% intervals over patients; p corrected over the rows.")

@@ -53,7 +53,8 @@ def write(path: Path, result: Result) -> None:
 
     dicom = result.volume.dicom
     assert dicom is not None
-    images = source_images(dicom)
+    assert result.volume.info is not None
+    images = source_images(dicom, result.volume.info.source_geometry.spacing_mm[0])
     mask = np.ascontiguousarray(result.source_mask().transpose(2, 1, 0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -83,8 +84,13 @@ def write(path: Path, result: Result) -> None:
         segmentation.save_as(path)
 
 
-def source_images(dicom: DicomSource) -> list[Dataset]:
-    """Return the headers of a series' images in the order of its slices, without pixels; of one file with all, one."""
+def source_images(dicom: DicomSource, slice_mm: float) -> list[Dataset]:
+    """Return the headers of a series' images in the order of its slices, without pixels; of one file with all, one.
+
+    Args:
+        dicom: where they are.
+        slice_mm: distance of the slices, which stands in for a thickness that an image does not tell.
+    """
     place = {uid: z for (uid, _), z in sorted(dicom.slices.items(), key=lambda item: -item[1])}
     images = []
     for file in sorted(dicom.files, key=lambda file: place[file.sop_uid]):
@@ -100,6 +106,8 @@ def source_images(dicom: DicomSource) -> list[Dataset]:
         for keyword in _MAY_BE_EMPTY:
             if keyword not in image:
                 setattr(image, keyword, "")
+        if file.frames == 1 and not image.get("SliceThickness"):
+            image.SliceThickness = f"{slice_mm:.6g}"
         images.append(image)
     return images
 

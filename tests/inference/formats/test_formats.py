@@ -141,6 +141,24 @@ def test_a_series_that_names_no_patient(
     assert highdicom.seg.segread(tmp_path / "seg.dcm").PatientID == ""
 
 
+def test_a_series_that_tells_no_slice_thickness(
+    dicom_writer: ModuleType, make_predictor: Callable[..., Predictor], tmp_path: Path, nodules: np.ndarray
+) -> None:
+    highdicom = pytest.importorskip("highdicom")
+    slices = dicom_writer.ct_series(nodules, [2.0 * z for z in range(len(nodules))])
+    for image in slices:
+        del image.SliceThickness
+    dicom_writer.save_series(slices, tmp_path / "scan")
+    (found,) = find_inputs([tmp_path / "scan"], Reading())
+    write_output(predicted(found, make_predictor(level=0.64)), tmp_path / "seg.dcm", force=False)
+    seg = highdicom.seg.segread(tmp_path / "seg.dcm")
+    shared = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert shared.SliceThickness == 2.0
+    uids = [each.SOPInstanceUID for each in slices]
+    pixels = seg.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
+    assert np.array_equal(pixels[..., 0], nodules > 0)
+
+
 def test_our_own_reader_reads_the_segmentation(
     series: Path, make_predictor: Callable[..., Predictor], nodules: np.ndarray
 ) -> None:

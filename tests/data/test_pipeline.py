@@ -223,7 +223,12 @@ HEAVY = AugmentConfig(preset="heavy", shift_px=3)
 
 @pytest.mark.parametrize(
     ("preset", "view"),
-    [("light", View()), ("medium", View(slices=3)), ("heavy", View()), ("heavy", View(slices=3, volume=True))],
+    [
+        ("light", View()),
+        ("medium", View(slices=3)),
+        ("heavy", View()),
+        pytest.param("heavy", View(slices=3, volume=True), marks=pytest.mark.slow),
+    ],
 )
 def test_presets_keep_shapes_and_ranges(patterned, preset, view):
     pipeline = Pipeline(patterned("hu"), DataConfig(), 4, view)
@@ -245,6 +250,7 @@ def test_a_resumed_heavy_run_sees_the_same_batches(patterned):
         np.testing.assert_array_equal(one[1], other[1])
 
 
+@pytest.mark.slow
 def test_heavy_augmentation_of_a_case_does_not_depend_on_the_batch_size(patterned):
     dataset = patterned("uint8")
     pipelines = [Pipeline(dataset, DataConfig(), size) for size in (2, 5)]

@@ -190,6 +190,7 @@ def test_trains_when_compiled(spec):
 
 
 @only_tensorflow
+@pytest.mark.slow
 def test_height_and_width_may_be_unknown_in_a_graph(model):
     import tensorflow as tf
 

@@ -141,7 +141,10 @@ def test_unknown_weights():
 # One model of each architecture
 
 
-@pytest.fixture(scope="module", params=SMALL)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow if number > 1 else ()) for number, name in enumerate(SMALL)],
+)
 def model(request):
     return build_model(config_of(request.param, decoder_channels=SMALL[request.param]))
 
@@ -178,7 +181,7 @@ def test_a_frozen_encoder_stays_while_the_decoder_trains(model):
 
     encoder = model.get_layer("encoder")
     encoder.trainable = False
-    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False, run_eagerly=True)
     before, head = encoder.get_weights(), np.array(model.get_layer("head").kernel)
     picture = image(64, 64)
     model.train_on_batch(picture, (picture > 0.5).astype("float32"))

@@ -145,6 +145,7 @@ def take_over(search: Search, learned: bool) -> None:
     assert "another search_seed" in search.said()
 
 
+@pytest.mark.slow
 def test_two_workers_of_which_one_is_killed(search):
     options = ("--epochs", "1", "--tuner", "random", "--trials", "4", "--workers", "2")
     process = search.start(*options)

@@ -195,6 +195,7 @@ def test_no_plan_before_the_first_run(tracker):
     assert tracker.last_plan() is None
 
 
+@pytest.mark.slow
 def test_a_fresh_store_may_be_opened_by_several_processes_at_once(tmp_path):
     code = f"from lungzoo.tracking.mlflow_tracker import MlflowTracker; MlflowTracker('s', 'sqlite:///{tmp_path}/m.db')"
     with ThreadPoolExecutor(4) as pool:

@@ -209,6 +209,7 @@ def test_a_run_of_several_stages_goes_on_where_it_was_killed(tiny, phantom, tmp_
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_stage_begins_with_a_fresh_optimiser_for_what_trains(tiny, phantom, tmp_path):
     seen = {}
 
@@ -247,6 +248,7 @@ def test_every_epoch_belongs_to_one_stage():
     assert [end for _, _, end in schedule(gradual, 5)] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run_in_its_last_stage_only(tiny, phantom, tmp_path):
     config = changed(tiny, epochs=9, patience=1, learning_rate=1e-9)
     stages = (Stage(0.5, 0), Stage(0.5))

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
-from lungzoo.errors import UsageError, WeightsMismatch
-
-if TYPE_CHECKING:
-    from lungzoo.config import ExperimentConfig, TransferConfig
-    from lungzoo.tracking.mlflow_tracker import MlflowTracker
-    from lungzoo.weights.manifest import WeightsManifest
+from lungzoo.errors import UsageError
 
 
 def train(
@@ -54,13 +49,16 @@ def train(
     from lungzoo.cli.searching import search_ahead
     from lungzoo.executors.local import LocalExecutor
     from lungzoo.suites.execute import run_one
+    from lungzoo.suites.sizes import with_sizes
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
     as_given = any(setting.startswith("model.") for setting in settings)
-    config = _sized(config, as_given)  # before a tracking store is made
+    config, _ = with_sizes(config, as_given)  # before a tracking store is made
     search_ahead(dataset, [config])
     tracker = MlflowTracker("train")
-    config = _sized(config, as_given, tracker)
+    config, note = with_sizes(config, as_given, tracker)
+    if note:
+        typer.echo(f"Note: {note}", err=True)
     config = check_experiment(config, dataset, tracker, allow_leakage)
     fingerprint = config.fingerprint(dataset.fingerprint)
     record = tracker.find([fingerprint]).get(fingerprint)
@@ -101,46 +99,9 @@ def _check_name(model: str) -> None:
         )
 
 
-def _sized(config: ExperimentConfig, as_given: bool, tracker: MlflowTracker | None = None) -> ExperimentConfig:
-    """Check settings and start; a model whose sizes were not given has those of the weights that it starts from.
-
-    Args:
-        config: the experiment.
-        as_given: sizes were given, so the model stays as it is.
-        tracker: where the weights of "run:…" are; without it they are not looked at.
-
-    Raises:
-        UsageError: as `check_settings` does.
-    """
-    from lungzoo.checks import check_settings
-
-    try:
-        check_settings(config, tracker)
-    except WeightsMismatch:
-        start = _start(config.transfer, tracker)
-        if as_given or start is None or start.model.name != config.model.name:
-            raise
-        config = config.model_copy(update={"model": start.model})
-        check_settings(config, tracker)
-        typer.echo(f"Note: the model has the sizes of the weights '{start.name}' that it starts from.", err=True)
-    return config
-
-
-def _start(transfer: TransferConfig, tracker: MlflowTracker | None) -> WeightsManifest | None:
-    """Return what is known of the whole model that training starts from, if it does."""
-    from lungzoo.models.load import find_manifest
-
-    if transfer.starts_from in ("nothing", "encoder"):
-        return None
-    weights = str(transfer.weights)
-    if transfer.starts_from != "run":
-        return find_manifest(weights)
-    return tracker.weights_manifest(tracker.find_run(weights.removeprefix("run:"))) if tracker else None
-
-
 def _score(dice: dict[str, Any]) -> str:
     """Dice 0.712 [0.640, 0.780] on 40 slices …"""
-    known = dice["low"] == dice["low"]  # of two or three patients it may reach beyond what a Dice can be
+    known = dice["low"] == dice["low"]
     interval = f"[{dice['low']:.3f}, {dice['high']:.3f}]" if known else "(too few for an interval)"
     cases = f"{dice['cases']} slices with a lesion of {dice['patients']} patient(s)"
     return f"Dice {dice['mean']:.3f} {interval} on {cases}"

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +18,7 @@ from lungzoo.export.places import Place, place_of, put, scratch_beside
 from lungzoo.export.sheet import files_of, sheet_of
 from lungzoo.inference.predictor import Predictor
 from lungzoo.models.served import shapes_of
+from lungzoo.quiet import quiet
 
 _ODD_PX = (3, 5)
 
@@ -169,7 +166,7 @@ def _batches(shown: np.ndarray, kind: ExportFormat) -> list[np.ndarray]:
 
 def _write_and_compare(job: Job, kind: ExportFormat, path: Path, batches: list[np.ndarray]) -> Agreement:
     name = job.manifest.name
-    with _quiet():
+    with quiet("tf2onnx"):
         ours = [_as_arrays(job.model.predict_on_batch(batch)) for batch in batches]
         try:
             kind.write(job, path)
@@ -195,17 +192,3 @@ def _as_arrays(outputs: dict[str, object]) -> Outputs:
 def _first_line(error: Exception) -> str:
     text = str(error).strip().partition("\n")[0].partition("<unknown>")[0]  # after it MLIR prints its own stack
     return text[:300].rstrip(".") or type(error).__name__
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the remarks of converters to themselves."""
-    logger = logging.getLogger("tf2onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)

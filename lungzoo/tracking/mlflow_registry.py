@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import numpy as np
 from mlflow.entities import LoggedModel, LoggedModelOutput, Metric, Run
 from mlflow.exceptions import MlflowException
 
+from lungzoo.quiet import quiet
 from lungzoo.tracking import mlflow_served
 from lungzoo.tracking.summary import Champion
 from lungzoo.weights.manifest import read_manifest
@@ -135,7 +133,7 @@ def _figures(run: Run, model_id: str) -> list[Metric]:
 
 def _save_model(folder: Path, weights: Path, champion: Champion, run_id: str, model_id: str) -> None:
     """Write a folder that MLflow loads through lungzoo: a loader's name, the weights, what goes in and comes out."""
-    with _quiet():
+    with quiet("mlflow"):
         from mlflow.models import Model, ModelSignature
         from mlflow.pyfunc import save_model
         from mlflow.types import Schema, TensorSpec
@@ -160,17 +158,3 @@ def example(shape: tuple[int, ...]) -> np.ndarray:
     sides = [1, *([_EXAMPLE_SIDE_PX] * (len(shape) - 2)), shape[-1]]
     ramp = np.linspace(0, 1, sides[-2], dtype=np.float32)[:, None]
     return np.broadcast_to(ramp, sides).copy()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the remarks of MLflow's modules, from their import on, out of the progress display."""
-    logger = logging.getLogger("mlflow")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lungzoo.checks import check_experiment, leakage_warning, stages_of, without_parts
+from lungzoo.classifiers.second_stage import SecondStage
 from lungzoo.config import ExperimentConfig, ModelConfig
 from lungzoo.data.pipeline import Pipeline, View
 from lungzoo.data.preprocess.grey import measure_statistics
@@ -336,9 +337,8 @@ class _Run:
             save_overlays(found.pictures, scores, f"{record.title}, seed {record.seed}", folder / "overlays.png")
             self.split.save(folder / "split.json")
             _write_plain(record, progress, folder)
-            _save_weights(model, effective_model(config.model, config.transfer), record, self.split, folder / "weights")
-            if second:
-                second.save(folder / "classifier")
+            built = effective_model(config.model, config.transfer)
+            _save_weights(model, second.stage if second else None, built, record, self.split, folder / "weights")
             size_mb = (folder / "weights" / WEIGHTS_FILE).stat().st_size / 1e6
             record = dataclasses.replace(record, cost={**record.cost, "weights_mb": round(size_mb, 3)})
             record.save(folder / "record.json")
@@ -354,14 +354,18 @@ def _validation(progress: Progress) -> dict[str, float]:
     return {"epoch": progress.best_epoch + 1, "epochs": progress.epoch, "val_dice": progress.best_val_dice}
 
 
-def _save_weights(model: Any, config: ModelConfig, record: RunRecord, split: Split, folder: Path) -> None:
+def _save_weights(
+    model: Any, second: SecondStage | None, config: ModelConfig, record: RunRecord, split: Split, folder: Path
+) -> None:
     """Write the weights and their manifest, as `lungzoo.load` and "run:ID" read them."""
     from lungzoo.weights.file import write_weights
 
     folder.mkdir()
     file = folder / WEIGHTS_FILE
-    digest = write_weights(model, file)
+    digest = write_weights(model, file, second_stage=second.arrays() if second else None)
     manifest = weights_manifest(record, config, split, file, digest)
+    if second:
+        manifest = manifest.model_copy(update={"second_stage": second.entry()})
     write_manifest(manifest, folder / "manifest.json")
 
 

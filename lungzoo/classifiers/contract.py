@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,8 +51,8 @@ class Fitted(Protocol):
     def probabilities(self, inputs: np.ndarray) -> np.ndarray:
         """Return float32 (n, classes) that sum to 1."""
 
-    def save(self, folder: Path) -> None:
-        """Write what `ClassifierSpec.load` needs to have it again, without pickles."""
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what `ClassifierSpec.restore` needs to have it again: finite numbers by name."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,11 @@ class ClassifierSpec:
         describe: function from a lesion and all options to what the classifier looks at, float32 of a fixed shape.
         fit: function (train, val, classes, options, seed); the validation examples, of which there may be none, choose
             when to stop.
-        load: function (folder, classes, options): what `Fitted.save` wrote there, fitted with these options.
+        restore: function (arrays, classes, options): what `Fitted.arrays` returned, fitted with these options; raises
+            LungzooError, or whatever damaged arrays lead to.
         choices: of options that are texts, what they may be.
         least: of options that are numbers, the smallest that will do, where it is more than the smallest positive one.
+        most: of options that are numbers, the largest that will do; a file that someone sent can ask for any.
     """
 
     name: str
@@ -77,9 +78,10 @@ class ClassifierSpec:
     options: Mapping[str, Option]
     describe: Callable[[Lesion, Mapping[str, Option]], np.ndarray]
     fit: Callable[[Examples, Examples, int, Mapping[str, Option], int], Fitted]
-    load: Callable[[Path, int, Mapping[str, Option]], Fitted]
+    restore: Callable[[Mapping[str, np.ndarray], int, Mapping[str, Option]], Fitted]
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     least: Mapping[str, int] = field(default_factory=dict)
+    most: Mapping[str, int] = field(default_factory=dict)
 
     def checked_options(self, given: Mapping[str, Option]) -> dict[str, Option]:
         """Return all options with their values; raises ConfigError for one that is unknown or does not fit."""
@@ -102,8 +104,10 @@ class ClassifierSpec:
             kinds = (int, float) if isinstance(default, float) else (int,)
             wanted = "a positive number" if isinstance(default, float) else "a positive whole number"
             wanted += f", {self.least[key]} or more" if key in self.least else ""
+            wanted += f", at most {self.most[key]}" if key in self.most else ""
             right = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
             right = right and float(value) > 0 and float(value) >= self.least.get(key, 0)
+            right = right and float(value) <= self.most.get(key, math.inf)
         if not right:
             raise ConfigError(f"Option '{key}' of classifier '{self.name}' must be {wanted}. Received: {value!r}")
 

@@ -49,11 +49,15 @@ def predict(model: Any, batches: Any, threshold: float) -> Iterator[Predictions]
         outputs = model.predict_on_batch(image)
         outputs = outputs if isinstance(outputs, dict) else {"mask": outputs}
         logits = _middle(np.asarray(outputs["mask"], np.float32))
-        images, references = np.round(_middle(image) * 255).astype(np.uint8), _middle(mask) > 0
-        found = Predictions(images, references, logits >= cut, _sigmoid(logits), label[:, 0])
+        found = Predictions(shown(image), _middle(mask) > 0, logits >= cut, _sigmoid(logits), label[:, 0])
         if "label" in outputs:
             found = replace(found, label_probabilities=_softmax(np.asarray(outputs["label"], np.float32)))
         yield found
+
+
+def shown(image: np.ndarray) -> np.ndarray:
+    """Return the middle slice of a model's input in [0, 1], (B, H, W, C) or (B, D, H, W, 1), as uint8 (B, H, W)."""
+    return np.round(_middle(image) * 255).astype(np.uint8)
 
 
 def pictures(batches: list[Predictions]) -> Predictions:

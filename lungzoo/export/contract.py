@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lungzoo.classifiers.second_stage import SecondStage
 from lungzoo.registry import Registry
 from lungzoo.weights.manifest import WeightsManifest
 
@@ -24,6 +25,7 @@ class Job:
         model: a `keras.Model` that gives `Outputs` and nothing else.
         whole: the `keras.Model` that it is part of, with auxiliary heads.
         manifest: of the weights.
+        second: classifier of what the model marks, which only files of lungzoo hold; None without one.
         shape: of the file's input, batch first; None where any size goes.
         quantise: "float16", "int8", or None.
         samples: float32 (n, …) inputs like those it will see, for "int8"; else empty.
@@ -32,6 +34,7 @@ class Job:
     model: Any
     whole: Any
     manifest: WeightsManifest
+    second: SecondStage | None
     shape: tuple[int | None, ...]
     quantise: str | None
     samples: np.ndarray

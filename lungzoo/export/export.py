@@ -153,8 +153,8 @@ def _job(predictor: Predictor, request: Request, kind: ExportFormat, examples: E
     shape: tuple[int | None, ...] = tuple(None if side == -1 else side for side in sizes)
     if kind.fixed_size:
         shape = (None, *examples.shown.shape[1:])
-    heads = with_heads(predictor.model)
-    return Job(heads, predictor.model, predictor.manifest, shape, request.quantise, examples.samples)
+    about = (predictor.model, predictor.manifest, predictor.second)
+    return Job(with_heads(predictor.model), *about, shape, request.quantise, examples.samples)
 
 
 def _batches(shown: np.ndarray, kind: ExportFormat) -> list[np.ndarray]:

@@ -29,12 +29,12 @@ def mean_slices(
 
 
 def labels_of(predictors: Sequence[Predictor]) -> tuple[str, ...]:
-    """Return the classes that the models' label heads tell apart; none where none has such a head.
+    """Return the classes that the models tell lesions apart as; none where none does.
 
     Raises:
         UsageError: they tell different classes apart.
     """
-    kinds = {predictor.labels for predictor in predictors} - {()}
+    kinds = {predictor.lesion_classes for predictor in predictors} - {()}
     if len(kinds) > 1:
         shown = "; ".join(", ".join(kind) for kind in sorted(kinds))
         raise UsageError(

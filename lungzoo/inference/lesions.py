@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from lungzoo.data.geometry import Geometry
 from lungzoo.inference.components import Components
+
+NameClasses = Callable[[int, np.ndarray, list[int]], np.ndarray | None]
+"""(z, numbers (Y, X) of the lesions of a slice, those it has) -> float (lesions, classes) that sum to 1; None where the
+slice was not looked at, or nothing names classes."""
 
 _CORNERS = np.array([[0.0, 0.5], [0.0, -0.5], [0.5, 0.0], [-0.5, 0.0]])
 
@@ -26,7 +31,7 @@ class Lesion:
         centroid_zyx: mean index of its voxels.
         centroid_mm: (x, y, z) in LPS; None without a grid.
         probability: mean of its voxels, in [0, 1].
-        labels: probability of each class, mean of its slices by how much of it they hold; None without a label head.
+        labels: probability of each class, mean of its slices by how much of it they hold; None where nothing names any.
     """
 
     number: int
@@ -62,7 +67,7 @@ def measure_lesions(
     probability: np.ndarray,
     spacing_mm: tuple[float, float, float],
     geometry: Geometry | None = None,
-    labels: np.ndarray | None = None,
+    name_classes: NameClasses | None = None,
 ) -> list[Lesion]:
     """Measure the components of a mask, the largest first.
 
@@ -71,14 +76,14 @@ def measure_lesions(
         probability: (Z, Y, X) of lesion: floating in [0, 1], or uint8, whose 255 stands for 1.
         spacing_mm: (z, y, x); NaN where unknown.
         geometry: grid of the mask; None without one.
-        labels: float32 (Z, classes), probability of each class by slice, NaN where a slice was not looked at.
+        name_classes: what says how likely the classes of the lesions of a slice are; None where nothing does.
     """
     components = Components(mask)
     found = [_Sums() for _ in range(components.count)]
     # Unknown spacing still tells which line is the longest.
     steps = np.nan_to_num(np.array(spacing_mm[1:]), nan=1.0)
     for z, numbers in components.slices():
-        _add_slice(found, z, numbers, probability[z], steps, None if labels is None else labels[z])
+        _add_slice(found, z, numbers, probability[z], steps, name_classes)
     order = sorted(range(len(found)), key=lambda place: (-found[place].voxels, place))
     return [_lesion(number, found[place], spacing_mm, geometry) for number, place in enumerate(order, 1)]
 
@@ -108,14 +113,14 @@ def _add_slice(
     numbers: np.ndarray,
     probability: np.ndarray,
     steps: np.ndarray,
-    labels: np.ndarray | None,
+    name_classes: NameClasses | None,
 ) -> None:
     from scipy.ndimage import find_objects
 
     unit = 1 / 255 if probability.dtype == np.uint8 else 1.0
-    for place, box in enumerate(find_objects(numbers)):
-        if box is None:
-            continue
+    here = [(place, box) for place, box in enumerate(find_objects(numbers)) if box is not None]
+    labels = name_classes(z, numbers, [place + 1 for place, _ in here]) if name_classes and here else None
+    for row, (place, box) in enumerate(here):
         shape, sums = numbers[box] == place + 1, found[place]
         y, x = np.nonzero(shape)
         count = len(y)
@@ -126,8 +131,8 @@ def _add_slice(
         sums.last_z = z
         if (length := longest_line(shape, steps)) > sums.diameter:
             sums.diameter, sums.diameter_z = length, z
-        if labels is not None and np.isfinite(labels).all():
-            sums.labels = labels * count + (0 if sums.labels is None else sums.labels)
+        if labels is not None:
+            sums.labels = labels[row] * count + (0 if sums.labels is None else sums.labels)
             sums.labelled += count
 
 

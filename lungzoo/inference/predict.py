@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from lungzoo.errors import DatasetError, UsageError
+from lungzoo.inference.classes import LesionClasses
 from lungzoo.inference.ensemble import labels_of, mean_slices
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.lesions import measure_lesions
@@ -77,22 +78,22 @@ def predict_scan(
         UsageError: the models of an ensemble have different classes.
         MemoryRanOut: a single slice does not fit the memory.
     """
-    labels = labels_of(predictors)
+    labels_of(predictors)
     volume = found.read()
     steps, volume = _steps(found, volume, settings, predictors)
     lungs, volume = _lungs(volume) if steps.lungs else (None, volume)
     threshold, passes = settings.cut(predictors), settings.run_as(predictors)
     try:
-        mask, probability, chances = _run(volume, predictors, passes, threshold, lungs, progress)
+        classes = LesionClasses(predictors, volume)
+        mask, probability = _run(volume, predictors, passes, threshold, lungs, classes, progress)
     except DatasetError as error:
         raise DatasetError(f"{found.source}: {error}") from None
     mask = postprocess(mask, steps, volume.voxel_mm3, volume.pixel_mm2)
     mask, probability = _whole(mask, volume), _whole(probability, volume)
-    chances = None if chances is None else _whole(chances, volume)
     geometry = volume.info.geometry if volume.info else None
-    lesions = measure_lesions(mask, probability, volume.spacing_mm, geometry, chances)
-    weights = tuple(predictor.manifest for predictor in predictors)
-    return Result(found.source, volume, mask, lesions, labels, weights, threshold, steps, flips=bool(passes.flips))
+    lesions = measure_lesions(mask, probability, volume.spacing_mm, geometry, classes.of_slice)
+    weights, flips = tuple(predictor.manifest for predictor in predictors), bool(passes.flips)
+    return Result(found.source, volume, mask, lesions, classes.labels, weights, threshold, steps, flips)
 
 
 def _steps(
@@ -148,24 +149,22 @@ def _run(
     passes: Passes,
     threshold: float,
     lungs: np.ndarray | None,
+    classes: LesionClasses,
     progress: Progress,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return mask and probability (0 to 255) of the volume's slices, and the probability of each class by slice."""
-    labels = len(labels_of(predictors))
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mask and probability (0 to 255) of the volume's slices; `classes` is told what label heads say."""
     mask = np.zeros(volume.image.shape, np.uint8)
     # One byte: it only says how sure a lesion is, and whole volumes are what takes the memory.
     probability = np.zeros(volume.image.shape, np.uint8)
-    chances = np.full((len(mask), labels), np.nan, np.float32) if labels else None
     region = region_of(lungs, volume.image.shape)
     progress(0, len(mask))
     for answer in mean_slices(predictors, volume, region, passes):
         found = answer.probability >= threshold
         mask[answer.row] = found if lungs is None else within(found, lungs[answer.row])
         probability[answer.row] = np.rint(answer.probability * 255)
-        if chances is not None and answer.labels is not None:
-            chances[answer.row] = answer.labels
+        classes.note(answer)
         progress(answer.row + 1, len(mask))
-    return mask, probability, chances
+    return mask, probability
 
 
 def _whole(part: np.ndarray, volume: Volume) -> np.ndarray:
@@ -173,6 +172,6 @@ def _whole(part: np.ndarray, volume: Volume) -> np.ndarray:
     depth = volume.shape_zyx[0]
     if len(part) == depth:
         return part
-    filled = np.full((depth, *part.shape[1:]), np.nan if part.ndim == 2 else 0, part.dtype)
+    filled = np.zeros((depth, *part.shape[1:]), part.dtype)
     filled[volume.z] = part
     return filled

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lungzoo.classifiers.second_stage import SecondStage, load_second_stage
 from lungzoo.inference.batches import Batches, answers_of
 from lungzoo.inference.prepare import Prepared, prepare
 from lungzoo.inference.protocol import Protocol, protocol_of
@@ -76,6 +77,7 @@ class Predictor:
         protocol: what the manifest says of its input.
         is_3d: it takes stacks of slices as the depth of a volume.
         file: where the weights lie; None for a model made by hand.
+        second: classifier of what the model marks; None without one.
     """
 
     model: Any
@@ -83,11 +85,17 @@ class Predictor:
     protocol: Protocol
     is_3d: bool
     file: Path | None = None
+    second: SecondStage | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes of its label head."""
         return self.manifest.model.labels
+
+    @property
+    def lesion_classes(self) -> tuple[str, ...]:
+        """Names of the classes that lesions are told apart as, by its label head or its second stage."""
+        return self.second.labels if self.second else self.labels
 
     def slices(self, volume: Volume, region: Region, passes: Passes) -> Iterator[SliceAnswer]:
         """Yield an answer for every slice of a volume, in order.
@@ -115,7 +123,8 @@ def open_predictor(source: str | Path) -> Predictor:
     manifest, file = resolve(source)
     protocol = protocol_of(manifest)  # a malformed one is told before the network is built
     is_3d = MODELS.get(manifest.model.name).dims == 3
-    return Predictor(load_resolved(manifest, file), manifest, protocol, is_3d, file)
+    second = load_second_stage(manifest, file)
+    return Predictor(load_resolved(manifest, file), manifest, protocol, is_3d, file, second)
 
 
 class _Windows:

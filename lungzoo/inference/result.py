@@ -24,7 +24,7 @@ class Result:
         volume: the scan.
         mask: uint8 {0, 1} (Z, Y, X) of the whole volume, with the slices that `volume.image` lacks.
         lesions: its components, the largest first.
-        labels: names of the classes of the lesions; none without a label head.
+        labels: names of the classes of the lesions; none where no model names any.
         weights: manifests of the models.
         threshold: probability from which a voxel is lesion.
         postprocess: what was done to the mask.

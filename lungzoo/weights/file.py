@@ -1,4 +1,4 @@
-"""The weights file: an `.npz` of {variable name: array}.
+"""The weights file: an `.npz` of {variable name: array}, with those of a second stage under "second_stage/".
 
 It holds numbers and nothing else. It is read by lungzoo's own code, which checks the hash first, refuses pickled
 objects, never extracts a member, and takes no size on trust.
@@ -11,6 +11,7 @@ import os
 import stat
 import struct
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from lungzoo.errors import LungzooError, WeightsUnavailable, storage_error
 from lungzoo.weights.manifest import MAX_BYTES
-from lungzoo.weights.names import named_variables
+from lungzoo.weights.names import SECOND_STAGE, named_variables
 
 Arrays = dict[str, np.ndarray]
 
@@ -30,7 +31,17 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _NUMBERS = "biuf"
 
 
-def write_weights(model: Any, path: Path, dtype: Literal["float16"] | None = None) -> str:
+def weights_of(model: Any) -> Arrays:
+    """Return the weights of a `keras.Model`, by structural name."""
+    return {name: _values(variable) for name, variable in named_variables(model).items()}
+
+
+def write_weights(
+    model: Any,
+    path: Path,
+    dtype: Literal["float16"] | None = None,
+    second_stage: Mapping[str, np.ndarray] | None = None,
+) -> str:
     """Write the weights of a `keras.Model`; the file appears whole or not at all.
 
     Args:
@@ -38,6 +49,7 @@ def write_weights(model: Any, path: Path, dtype: Literal["float16"] | None = Non
         path: file to write, ending in `.npz`; its folder is made.
         dtype: "float16" stores kernels in half the space. Vectors, such as the statistics of BatchNorm, and kernels
             beyond the range of float16 stay as they are.
+        second_stage: arrays of the classifier of what the model marks, which go into the file as they are.
 
     Returns:
         The sha256 of the file, 64 hex digits; equal weights give equal files.
@@ -45,7 +57,8 @@ def write_weights(model: Any, path: Path, dtype: Literal["float16"] | None = Non
     Raises:
         StorageError: the file cannot be written.
     """
-    arrays = {name: _stored(_values(variable), dtype) for name, variable in named_variables(model).items()}
+    arrays = {name: _stored(array, dtype) for name, array in weights_of(model).items()}
+    arrays |= {f"{SECOND_STAGE}{name}": array for name, array in (second_stage or {}).items()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

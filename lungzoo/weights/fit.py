@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lungzoo.errors import WeightsMismatch
-from lungzoo.weights.names import named_variables
+from lungzoo.weights.names import SECOND_STAGE, named_variables
 
 Part = Literal["all", "encoder"]
 
@@ -22,7 +22,7 @@ def apply_weights(model: Any, arrays: Mapping[str, np.ndarray], *, part: Part = 
 
     Args:
         model: a `keras.Model` of the zoo.
-        arrays: as `read_weights` returns them.
+        arrays: as `read_weights` returns them; those of a second stage are left out.
         part: "all", or "encoder": then the rest of the file is ignored, as are encoder layers deeper than the model
             has, and a stem for another number of input channels stays as initialised.
         new_head: leave the mask, label and auxiliary heads as initialised.
@@ -30,7 +30,8 @@ def apply_weights(model: Any, arrays: Mapping[str, np.ndarray], *, part: Part = 
     Raises:
         WeightsMismatch: saying which variables do not fit, and what would.
     """
-    variables, given = _chosen(named_variables(model), dict(arrays), part, new_head)
+    own = {name: array for name, array in arrays.items() if not name.startswith(SECOND_STAGE)}
+    variables, given = _chosen(named_variables(model), own, part, new_head)
     missing = [name for name in variables if name not in given]
     surplus = [name for name in given if name not in variables]
     if part == "encoder":  # a deeper file is fine; a layer with other variables is not

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from lungzoo.atomic import write_atomic
 from lungzoo.config import ModelConfig
 from lungzoo.errors import ConfigError, storage_error
-from lungzoo.schema import Frozen, parse, parse_toml, read_toml
+from lungzoo.schema import Frozen, Option, parse, parse_toml, read_toml
 from lungzoo.weights.toml import toml_text
 
 NAME = r"^[a-z0-9][a-z0-9._-]*$"
@@ -89,6 +89,25 @@ class TrainedOn(Frozen):
     """The patients of each part."""
 
 
+class SecondStageEntry(Frozen):
+    """The classifier of what the model marks, whose arrays lie in the weights file."""
+
+    name: str
+    """Registry name of the classifier."""
+    labels: tuple[str, ...] = Field(min_length=2)
+    """Names of the classes."""
+    options: dict[str, Option] = Field(default_factory=dict)
+    """Its options."""
+    shares: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    """How frequent the classes are among the training lesions."""
+
+    @model_validator(mode="after")
+    def _check(self) -> SecondStageEntry:
+        if len(set(self.labels)) < len(self.labels) or len(self.shares) != len(self.labels):
+            raise ValueError(f"each class is named once and has a share. Received: {self.labels}, {self.shares}")
+        return self
+
+
 class WeightsManifest(Frozen):
     """Everything that is known of one weights file."""
 
@@ -119,6 +138,8 @@ class WeightsManifest(Frozen):
     """What the training started from: "random", or pretrained weights and their origin."""
     start: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9_]*$")
     """Short name under which the encoder serves as a start of other models, such as "lidc"."""
+    second_stage: SecondStageEntry | None = None
+    """What names the class of a marked lesion; absent where nothing does, or a label head."""
     trained_on: TrainedOn | None = None
     """The data behind them."""
     protocol: dict[str, Any] = Field(default_factory=dict)
@@ -129,6 +150,12 @@ class WeightsManifest(Frozen):
     """Date, ISO 8601."""
     lungzoo_version: str = ""
     """The lungzoo that made them."""
+
+    @model_validator(mode="after")
+    def _check(self) -> WeightsManifest:
+        if self.second_stage and self.model.labels:
+            raise ValueError("a label head and a second stage cannot both name classes. Remove model.labels.")
+        return self
 
     def fault(self, path: Path) -> str | None:
         """Say what is wrong with a copy of the file, or return None where it is intact."""

@@ -8,6 +8,9 @@ from typing import Any
 
 from lungzoo.errors import LungzooError
 
+SECOND_STAGE = "second_stage/"
+"""What the names of arrays begin with that belong to the classifier of what the model marks."""
+
 
 def named_variables(model: Any) -> dict[str, Any]:
     """Return the weights of a `keras.Model` by structural name: "encoder/backbone/Conv1/kernel".

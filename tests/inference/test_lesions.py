@@ -63,8 +63,13 @@ def test_unknown_spacing() -> None:
 def test_the_class_counts_slices_by_how_much_lesion_they_hold() -> None:
     mask = np.zeros((4, 1, 4), np.uint8)
     mask[0, 0, :3], mask[1, 0, 0], mask[2, 0, 0] = 1, 1, 1
-    labels = np.array([[0.8, 0.2], [0.4, 0.6], [np.nan, np.nan], [0.0, 1.0]], np.float32)
-    (lesion,) = measure_lesions(mask, mask.astype(float), (1.0, 1.0, 1.0), labels=labels)
+    said = {0: [0.8, 0.2], 1: [0.4, 0.6]}
+
+    def name(z: int, numbers: np.ndarray, lesions: list[int]) -> np.ndarray | None:
+        assert (numbers.shape, lesions) == ((1, 4), [1])
+        return np.array([said[z]]) if z in said else None
+
+    (lesion,) = measure_lesions(mask, mask.astype(float), (1.0, 1.0, 1.0), name_classes=name)
     assert lesion.labels == pytest.approx(((3 * 0.8 + 0.4) / 4, (3 * 0.2 + 0.6) / 4))
 
 

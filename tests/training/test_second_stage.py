@@ -7,18 +7,20 @@ import pandas as pd
 import pytest
 
 from lungzoo.checks import check_experiment
+from lungzoo.classifiers.second_stage import load_second_stage
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.pipeline import Pipeline, View
 from lungzoo.data.readers.mendeley_lungrads import MendeleyLungRadsReader
 from lungzoo.data.splits.split import select_rows, split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.data.writer import import_dataset
-from lungzoo.errors import ConfigError, LungzooError, UsageError
+from lungzoo.errors import ConfigError, LungzooError
 from lungzoo.evaluation.evaluate import evaluate, predicted
 from lungzoo.evaluation.labels import label_figures
 from lungzoo.experiment import run_experiment
+from lungzoo.models.load import load, resolve
 from lungzoo.schema import parse
-from lungzoo.training.second_stage import fit_second_stage, label_validation, load_second_stage
+from lungzoo.training.second_stage import fit_second_stage, label_validation
 
 from ..conftest import TINY
 
@@ -64,7 +66,7 @@ def test_only_labelled_cases_teach(stage, sized):
     assert len(pipeline.labelled(rows["train"])) < len(rows["train"])
     assert second.lesions == (len(pipeline.labelled(rows["train"])), len(pipeline.labelled(rows["val"])))
     labels = sized.cases["label"].iloc[pipeline.labelled(rows["train"])]
-    assert second.shares.tolist() == [(labels == label).mean() for label in LABELS]
+    assert second.stage.shares.tolist() == [(labels == label).mean() for label in LABELS]
     assert set(second.cost()) == {"classify_seconds", "classify_train", "classify_val"}
 
 
@@ -78,45 +80,13 @@ def test_where_nothing_is_marked_it_answers_with_the_shares_of_the_classes(stage
     chances = scores[["label_probability_0", "label_probability_1"]]
     assert chances.sum(axis=1).to_numpy() == pytest.approx(np.ones(len(scores)), abs=1e-5)
     for row in blind:
-        assert chances.loc[row].to_numpy() == pytest.approx(second.shares, abs=1e-6)
+        assert chances.loc[row].to_numpy() == pytest.approx(second.stage.shares, abs=1e-6)
     found = label_figures(scores)
     assert found["label_unmarked"] == 2
     assert found["label_cases"] == len(labelled)
     # Size tells these classes apart, so what it looks at are the marked pixels.
     seen = scores.loc[[row for row in labelled if row not in blind]]
     assert (seen["label_true"] == seen["label_predicted"]).mean() > 0.9
-
-
-def test_what_is_saved_answers_alike(stage, sized, tmp_path):
-    second, pipeline, config, rows = stage
-    second.save(tmp_path / "classifier")
-    again = load_second_stage(tmp_path / "classifier")
-    assert (again.labels, again.options, again.lesions) == (tuple(LABELS), second.options, second.lesions)
-    blind = (int(rows["test"][0]),)
-    for part, batch in predicted(
-        Marker(sized, rows["test"], blind), pipeline, sized, rows["test"], config.data, config.score
-    ):
-        first, other = (each.name_classes(batch, sized.cases.iloc[part]) for each in (second, again))
-        assert (first.label_probabilities == other.label_probabilities).all()
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        (lambda folder: (folder / "second_stage.json").unlink(), "FileNotFoundError"),
-        (lambda folder: (folder / "second_stage.json").write_text("{}"), "KeyError"),
-        (lambda folder: (folder / "second_stage.json").write_text("?"), "JSONDecodeError"),
-        (lambda folder: (folder / "features.csv").write_text("a\n1\n"), "KeyError"),
-    ],
-)
-def test_what_is_no_second_stage_is_refused(stage, tmp_path, change, text):
-    folder = tmp_path / "classifier"
-    stage[0].save(folder)
-    change(folder)
-    with pytest.raises(UsageError) as error:
-        load_second_stage(folder)
-    assert str(error.value).startswith(f"{folder} is no second stage of a recorded run: {text}, ")
-    assert str(error.value).endswith("Give the artifact folder 'classifier' as it was written.")
 
 
 def test_validation_speaks_of_the_labelled_cases(stage, sized):
@@ -214,10 +184,11 @@ def test_a_whole_run_of_two_stages(sized, tracker, tmp_path):
     assert record.metrics["label_accuracy"]["cases"] == record.curves["label_cases"] > 0
     assert 0 <= record.validation["val_label_auc"] <= 1
     assert record.cost["classify_train"] > record.cost["classify_val"] > 0
-    written = {f"classifier/{name}" for name in ("second_stage.json", "features.csv", "settings.json")}
-    assert written <= tracker.names
-    again = load_second_stage(tracker.folder / record.fingerprint / "classifier")
-    assert again.cost() == {name: record.cost[name] for name in again.cost()}
+    manifest, file = resolve(tracker.folder / record.fingerprint / "weights")
+    kept = load_second_stage(manifest, file)
+    assert (kept.spec.name, kept.labels) == ("boosted_features", tuple(LABELS))
+    assert kept.fitted.arrays()["labels"].tolist().count(1) == round(kept.shares[1] * record.cost["classify_train"])
+    assert load(tracker.folder / record.fingerprint / "weights").count_params() == record.cost["params"]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +11,13 @@ import numpy as np
 from lungzoo.classifiers import CLASSIFIERS
 from lungzoo.classifiers.contract import ClassifierSpec, Examples, Lesion
 from lungzoo.classifiers.features import NAMES, SIZE, features
+from lungzoo.errors import ConfigError
 from lungzoo.metrics.classification import log_loss
 from lungzoo.schema import Option
 
 CHOICES = {"all": NAMES, "size": SIZE}
+_MOST_LESIONS = 100_000
+"""Training lesions that a file may hold; a fit on more would keep a reader waiting."""
 
 
 def describe(lesion: Lesion, options: Mapping[str, Option]) -> np.ndarray:
@@ -36,7 +37,7 @@ def fit(train: Examples, val: Examples, classes: int, options: Mapping[str, Opti
             staged = model.staged_predict_proba(val.inputs)
             losses = [log_loss(val.labels, _all(model, found, classes)) for found in staged]
             model = _grown(train, options, 1 + int(np.argmin(losses)), seed)
-    return BoostedFeatures(model, train, classes, CHOICES[str(options["features"])])
+    return BoostedFeatures(model, train, classes)
 
 
 class BoostedFeatures:
@@ -46,41 +47,55 @@ class BoostedFeatures:
         model: of scikit-learn.
         train: what it was fitted on; that, and not the trees, is what is kept.
         classes: number of classes.
-        names: of the features.
     """
 
-    def __init__(self, model: Any, train: Examples, classes: int, names: tuple[str, ...]) -> None:
-        self._model, self._train, self._classes, self._names = model, train, classes, names
+    def __init__(self, model: Any, train: Examples, classes: int) -> None:
+        self._model, self._train, self._classes = model, train, classes
 
     def probabilities(self, inputs: np.ndarray) -> np.ndarray:
         """See `Fitted`."""
         with _one_thread():
             return _all(self._model, self._model.predict_proba(inputs), self._classes)
 
-    def save(self, folder: Path) -> None:
-        """Write the features and labels it was fitted on, and its settings: `load` fits again, which takes a second.
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the features and labels it was fitted on, how many rounds and the seed: `restore` fits again.
 
-        scikit-learn stores trees as pickles, which lungzoo neither writes nor reads.
+        That takes a second. scikit-learn stores trees as pickles, which lungzoo neither writes nor reads.
         """
-        import pandas as pd
+        inputs, settings = self._train.inputs, self._model.get_params()
+        numbers = {"rounds": settings["max_iter"], "seed": settings["random_state"]}
+        return {
+            "inputs": np.nan_to_num(inputs),
+            "known": np.isfinite(inputs),
+            "labels": self._train.labels.astype(np.int64),
+            **{name: np.array(value, np.int64) for name, value in numbers.items()},
+        }
 
-        table = pd.DataFrame(self._train.inputs, columns=list(self._names))
-        table.assign(label=self._train.labels).to_csv(folder / "features.csv", index=False)
-        settings = {key: value for key, value in self._model.get_params().items() if value is not None}
-        (folder / "settings.json").write_text(json.dumps(settings, indent=1, default=str))
 
+def restore(arrays: Mapping[str, np.ndarray], classes: int, options: Mapping[str, Option]) -> BoostedFeatures:
+    """Fit again what `BoostedFeatures.arrays` returned: the same trees, as far as scikit-learn's version is the same.
 
-def load(folder: Path, classes: int, options: Mapping[str, Option]) -> BoostedFeatures:
-    """Fit again what `BoostedFeatures.save` wrote: the same trees, as far as scikit-learn's version is the same."""
-    import pandas as pd
-
+    Raises:
+        ConfigError: the arrays are not that.
+    """
     names = CHOICES[str(options["features"])]
-    table = pd.read_csv(folder / "features.csv")
-    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    train = Examples(table[list(names)].to_numpy(np.float32), table["label"].to_numpy(np.int64))
+    inputs, known, labels = arrays["inputs"], arrays["known"], arrays["labels"]
+    rounds, seed = int(arrays["rounds"]), int(arrays["seed"])
+    if not (
+        inputs.shape == known.shape == (len(labels), len(names))
+        and len(labels) <= _MOST_LESIONS
+        and set(np.unique(labels).tolist()) == set(range(classes))
+        and 0 < rounds <= int(options["max_iter"])
+        and 0 <= seed < 2**32
+    ):
+        raise ConfigError(
+            f"'boosted_features' cannot be fitted on what the file holds: {len(labels)} labels, features "
+            f"{inputs.shape}, {rounds} rounds. Expected are {len(names)} features of each of at most {_MOST_LESIONS} "
+            f"lesions, all {classes} classes, and at most {options['max_iter']} rounds."
+        )
+    train = Examples(np.where(known.astype(bool), inputs, np.nan).astype(np.float32), labels.astype(np.int64))
     with _one_thread():
-        model = _grown(train, options, int(settings["max_iter"]), int(settings["random_state"]))
-    return BoostedFeatures(model, train, classes, names)
+        return BoostedFeatures(_grown(train, options, rounds, seed), train, classes)
 
 
 def _one_thread() -> Any:
@@ -137,6 +152,7 @@ CLASSIFIERS.add(
         least={"max_leaf_nodes": 2},
         describe=describe,
         fit=fit,
-        load=load,
+        restore=restore,
+        most={"max_iter": 2000, "max_leaf_nodes": 1024, "min_samples_leaf": 10_000},
     ),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from lungzoo.errors import DivergedError
 from lungzoo.metrics.classification import log_loss
 from lungzoo.schema import Option
 
-WEIGHTS = "crop_cnn.npz"
 _BATCH = 256
 
 
@@ -54,13 +52,12 @@ def fit(train: Examples, val: Examples, classes: int, options: Mapping[str, Opti
     return fitted
 
 
-def load(folder: Path, classes: int, options: Mapping[str, Option]) -> CropCnn:
-    """Read the weights that `CropCnn.save` wrote."""
-    from lungzoo.weights.file import read_weights
+def restore(arrays: Mapping[str, np.ndarray], classes: int, options: Mapping[str, Option]) -> CropCnn:
+    """Return the network with the weights that `CropCnn.arrays` returned."""
     from lungzoo.weights.fit import apply_weights
 
     model = build(int(options["crop_px"]), classes, int(options["width"]))
-    apply_weights(model, read_weights(folder / WEIGHTS))
+    apply_weights(model, arrays)
     return CropCnn(model)
 
 
@@ -104,11 +101,11 @@ class CropCnn:
         parts = [self._model.predict_on_batch(crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH)]
         return softmax(np.concatenate(parts).astype(np.float32), axis=1)
 
-    def save(self, folder: Path) -> None:
-        """Write its weights."""
-        from lungzoo.weights.file import write_weights
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return its weights."""
+        from lungzoo.weights.file import weights_of
 
-        write_weights(self._model, folder / WEIGHTS)
+        return weights_of(self._model)
 
 
 CLASSIFIERS.add(
@@ -119,7 +116,8 @@ CLASSIFIERS.add(
         options={"crop_px": 48, "width": 16, "epochs": 30, "batch_size": 32, "learning_rate": 2e-3},
         describe=describe,
         fit=fit,
-        load=load,
+        restore=restore,
         least={"crop_px": 8},  # it is halved three times
+        most={"crop_px": 512, "width": 512, "epochs": 10_000, "batch_size": 4096},
     ),
 )

@@ -13,8 +13,9 @@ from lungzoo.weights.manifest import write_manifest
 
 
 def write(job: Job, path: Path) -> None:
-    """Write the arrays of all heads, and the manifest beside them."""
-    sha256 = write_weights(job.whole, path, "float16" if job.quantise else None)
+    """Write the arrays of all heads and of a second stage, and the manifest beside them."""
+    second = job.second.arrays() if job.second else None
+    sha256 = write_weights(job.whole, path, "float16" if job.quantise else None, second)
     about = {"file": path.name, "url": (), "sha256": sha256, "size_bytes": path.stat().st_size}
     write_manifest(job.manifest.model_copy(update=about), path.with_suffix(".json"))
 

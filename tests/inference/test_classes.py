@@ -1,0 +1,150 @@
+"""Classes of lesions: by label heads, by second stages, by both."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lungzoo.classifiers.contract import ClassifierSpec, Lesion
+from lungzoo.classifiers.second_stage import SecondStage
+from lungzoo.errors import UsageError
+from lungzoo.inference.classes import LesionClasses
+from lungzoo.inference.ensemble import labels_of
+from lungzoo.inference.lesions import measure_lesions
+from lungzoo.inference.predictor import Predictor, SliceAnswer
+from lungzoo.inference.volume import Volume
+from lungzoo.schema import Option
+
+LABELS = ("benign", "malignant")
+
+
+class Direct:
+    """Answers with what it is shown."""
+
+    def probabilities(self, inputs: np.ndarray) -> np.ndarray:
+        return np.stack([1 - inputs[:, 0], inputs[:, 0]], axis=1)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {}
+
+
+def direct(look: Callable[[Lesion], float]) -> SecondStage:
+    """A second stage whose second class is as likely as `look` says of a lesion."""
+
+    def describe(lesion: Lesion, options: Mapping[str, Option]) -> np.ndarray:
+        return np.array([look(lesion)], np.float32)
+
+    never: Any = None
+    spec = ClassifierSpec("direct", "what it is shown", {}, describe, never, never)
+    return SecondStage(spec, LABELS, {}, Direct(), np.array([0.5, 0.5]))
+
+
+@pytest.fixture
+def two_lesions(make_volume: Callable[..., Volume]) -> tuple[Volume, np.ndarray]:
+    """A lesion of 60 HU in slices 1 and 2, 12 and 4 pixels of it, and one of 20 HU of 6 pixels in slice 2."""
+    image, mask = np.full((4, 40, 44), -850, np.int16), np.zeros((4, 40, 44), np.uint8)
+    image[1, 4:7, 4:8], image[2, 4:6, 4:6], image[2, 30:32, 20:23] = 60, 60, 20
+    mask[image > 0] = 1
+    return make_volume(image), mask
+
+
+def named(predictors: list[Predictor], volume: Volume, mask: np.ndarray, heads: dict[int, list[float]]) -> np.ndarray:
+    """Return the probabilities of the second class, the largest lesion first."""
+    classes = LesionClasses(predictors, volume)
+    for row, chances in heads.items():
+        classes.note(SliceAnswer(row, mask[row], np.array(chances, np.float32)))
+    found = measure_lesions(mask, mask, volume.spacing_mm, name_classes=classes.of_slice)
+    assert all(each.labels is not None and sum(each.labels) == pytest.approx(1) for each in found)
+    return np.array([each.labels[1] for each in found if each.labels])
+
+
+def grey(hu: float) -> float:
+    """The grey value of HU in the usual window, in 256 steps, as training shows it."""
+    return float(np.round((hu + 1350) / 1500 * 255) / 255)
+
+
+def test_a_second_stage_looks_at_each_lesion_of_each_slice(
+    make_predictor: Callable[..., Predictor], two_lesions: tuple[Volume, np.ndarray]
+) -> None:
+    size = dataclasses.replace(make_predictor(), second=direct(lambda lesion: lesion.mask.sum() / 20))
+    expected = [(12 * 12 / 20 + 4 * 4 / 20) / 16, 6 / 20]  # each slice counts by how much of the lesion it holds
+    assert named([size], *two_lesions, {}) == pytest.approx(expected)
+
+
+def test_it_sees_the_grey_values_and_the_spacing_of_training(
+    make_predictor: Callable[..., Predictor], two_lesions: tuple[Volume, np.ndarray]
+) -> None:
+    def look(lesion: Lesion) -> float:
+        assert lesion.spacing_mm == (0.75, 0.75)
+        assert lesion.image.shape == lesion.mask.shape == (40, 44)
+        return float(lesion.image[lesion.mask].mean())
+
+    for view in ({}, {"in_slices": 3}, {"in_slices": 3, "is_3d": True}):
+        predictor = dataclasses.replace(make_predictor(**view), second=direct(look))
+        assert named([predictor], *two_lesions, {}) == pytest.approx([grey(60), grey(20)], abs=1e-6)
+
+
+def test_on_another_grid_it_sees_the_scans_own(
+    make_predictor: Callable[..., Predictor], make_volume: Callable[..., Volume]
+) -> None:
+    image = np.full((1, 40, 44), -850, np.int16)
+    image[0, 10:30, 10:30] = 60
+    regridded = make_predictor(protocol={"data": {"spacing_mm": 0.5}})
+
+    def look(lesion: Lesion) -> float:
+        assert lesion.image.shape == (40, 44)
+        return float(lesion.image[15:25, 15:25].mean())
+
+    predictor = dataclasses.replace(regridded, second=direct(look))
+    found = named([predictor], make_volume(image), (image > 0).astype(np.uint8), {})
+    assert found == pytest.approx([grey(60)], abs=1 / 255)
+
+
+def test_label_heads_and_second_stages_are_averaged(
+    make_predictor: Callable[..., Predictor], two_lesions: tuple[Volume, np.ndarray]
+) -> None:
+    volume, mask = two_lesions
+    head, other = make_predictor(labels=LABELS), make_predictor(labels=LABELS)
+    second = dataclasses.replace(make_predictor(), second=direct(lambda lesion: 1.0))
+    heads = {1: [1.0, 0.0], 2: [0.75, 0.25]}
+    large, small = (12 * 0.0 + 4 * 0.25) / 16, 0.25
+    assert named([head], volume, mask, heads) == pytest.approx([large, small])
+    assert named([head, second, make_predictor()], volume, mask, heads) == pytest.approx(
+        [(large + 1) / 2, (small + 1) / 2]
+    )
+    assert named([head, other, second], volume, mask, heads) == pytest.approx(
+        [(2 * large + 1) / 3, (2 * small + 1) / 3]
+    )
+
+
+def test_slices_that_are_missing_shift_nothing(make_predictor: Callable[..., Predictor]) -> None:
+    image = np.full((2, 20, 20), -850, np.int16)
+    image[1, 4:8, 4:8] = 60
+    mask = np.zeros((8, 20, 20), np.uint8)
+    mask[6] = image[1] > 0
+    volume = Volume(image, "hu", np.array([2, 6]), (8, 20, 20), (2.0, 0.75, 0.75))
+    second = dataclasses.replace(
+        make_predictor(), second=direct(lambda lesion: float(lesion.image[lesion.mask].mean()))
+    )
+    assert named([second], volume, mask, {}) == pytest.approx([grey(60)], abs=1e-6)
+
+
+def test_where_nothing_names_classes_there_are_none(
+    make_predictor: Callable[..., Predictor], two_lesions: tuple[Volume, np.ndarray]
+) -> None:
+    volume, mask = two_lesions
+    classes = LesionClasses([make_predictor()], volume)
+    assert classes.labels == ()
+    found = measure_lesions(mask, mask, volume.spacing_mm, name_classes=classes.of_slice)
+    assert [each.labels for each in found] == [None, None]
+
+
+def test_models_with_other_classes_are_refused(make_predictor: Callable[..., Predictor]) -> None:
+    second = dataclasses.replace(make_predictor(), second=direct(lambda lesion: 1.0))
+    assert labels_of([make_predictor(labels=LABELS), second]) == LABELS
+    with pytest.raises(UsageError, match=r"must have the same classes\. Received: a, b; benign, malignant\."):
+        labels_of([make_predictor(labels=("a", "b")), second])

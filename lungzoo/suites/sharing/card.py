@@ -120,9 +120,21 @@ def _training(manifest: WeightsManifest, record: RunRecord) -> str:
         f"{record.validation['epochs']:.0f} epochs, of which epoch {record.validation['epoch']:.0f} was best on the "
         f"validation split (Dice {number(record.validation['val_dice'])}); batches of {train['batch_size']}, learning "
         f"rate {train['learning_rate']:g}, loss {loss}, seed {record.seed}.",
+        *_classes(manifest),
         f"Made with lungzoo {manifest.lungzoo_version or 'of unknown version'}, {manifest.created}.",
     ]
     return "\n\n".join(map(_line, lines))
+
+
+def _classes(manifest: WeightsManifest) -> list[str]:
+    """Say what names the class of a lesion."""
+    second, labels = manifest.second_stage, manifest.model.labels
+    if second:
+        return [
+            f"Lesions are told apart as {', '.join(second.labels)} by a second stage, `{second.name}`, fitted on what "
+            "the trained network marks. `lungzoo predict` asks it; `lungzoo.load` returns the network alone."
+        ]
+    return [f"Slices are told apart as {', '.join(labels)} by a label head."] if labels else []
 
 
 def _results(manifest: WeightsManifest, record: RunRecord) -> str:
@@ -138,6 +150,12 @@ def _results(manifest: WeightsManifest, record: RunRecord) -> str:
         + (f"; each slice shifted by up to {score['shift_px']} px" if score["shift_px"] else "")
         + ". Metrics of overlap are means over slices with a lesion."
     )
+    auc = record.curves.get("label_auc", record.curves.get("label_macro_auc"))
+    if auc is not None:
+        note += (
+            f" AUC of the classes, {auc:.3f} over {record.curves['label_cases']:.0f} labelled slices, without an "
+            "interval here: reports of suites have it."
+        )
     return f"{table}\n\n{_line(note)}"
 
 

@@ -12,7 +12,7 @@ import yaml
 from lungzoo.suites.sharing.card import model_card, without_front_matter
 from lungzoo.suites.sharing.limits import limits_of
 from lungzoo.tracking.record import RunRecord
-from lungzoo.weights.manifest import Score, WeightsManifest, read_manifest
+from lungzoo.weights.manifest import Score, SecondStageEntry, WeightsManifest, read_manifest
 
 
 @pytest.fixture
@@ -69,6 +69,18 @@ def test_results_have_intervals_and_counts_dice_first(manifest: WeightsManifest,
     card = model_card(manifest, record, "tiny-v1")
     rows = [line for line in card.splitlines() if line.startswith("| ")]
     assert rows[2:] == ["| Dice | 0.712 [0.650, 0.778] | 23 | 9 |", "| False positive rate | 1.000 | 2 | 1 |"]
+
+
+def test_it_says_what_names_classes(manifest: WeightsManifest, record: RunRecord) -> None:
+    assert "told apart" not in model_card(manifest, record, "tiny-v1")
+    second = SecondStageEntry(name="crop_cnn", labels=("benign", "malignant"), shares=(0.5, 0.5))
+    scored = replace(record, curves={"label_auc": 0.91234, "label_cases": 17.0})
+    card = model_card(manifest.model_copy(update={"second_stage": second}), scored, "tiny-v1")
+    assert "Lesions are told apart as benign, malignant by a second stage, `crop_cnn`" in card
+    assert "AUC of the classes, 0.912 over 17 labelled slices" in card
+    headed = manifest.model.model_copy(update={"labels": ("a", "b")})
+    card = model_card(manifest.model_copy(update={"model": headed}), record, "tiny-v1")
+    assert "Slices are told apart as a, b by a label head." in card
 
 
 def test_limits(manifest: WeightsManifest, record: RunRecord) -> None:

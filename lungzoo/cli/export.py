@@ -55,7 +55,11 @@ def _in_words(made: Exported, quantise: str | None) -> str:
     found = made.agreement
     shape = "×".join("any" if side is None else str(side) for side in made.shape)
     than = f"{quantise} answers differ from float32" if quantise else "Answers differ from lungzoo's"
+    left_out = (
+        f"\nThe second stage '{made.left_out}', which names classes, is not in the file." if made.left_out else ""
+    )
     return (
         f"Wrote {made.place.out} ({made.size_bytes / 1e6:.2f} MB, input {shape}) and {made.place.sheet.name}.\n"
         f"{than} by up to {found.logits:.2g} in logits, {found.probability:.2g} in probability, on {made.source}."
+        f"{left_out}"
     )

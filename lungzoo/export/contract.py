@@ -58,6 +58,7 @@ class ExportFormat:
         quantise: what it can be quantised to.
         packages: import names of packages of the extra "export" that it needs.
         any_backend: it is made from any Keras backend, not only TensorFlow.
+        holds_second_stage: the classifier of what the model marks is in the file, too.
         beside: further files that `write` makes for a path.
     """
 
@@ -70,6 +71,7 @@ class ExportFormat:
     quantise: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     any_backend: bool = False
+    holds_second_stage: bool = False
     beside: Callable[[Path], tuple[Path, ...]] = _none_beside
 
 

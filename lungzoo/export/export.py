@@ -54,6 +54,7 @@ class Exported:
         shape: of its input; None where any size goes.
         agreement: with the model.
         source: of the slices that were compared, in words.
+        left_out: the second stage of the weights, which such a file cannot hold; "" where it does, or there is none.
     """
 
     place: Place
@@ -61,6 +62,7 @@ class Exported:
     shape: tuple[int | None, ...]
     agreement: Agreement
     source: str
+    left_out: str = ""
 
 
 def check_request(request: Request) -> Place:
@@ -120,7 +122,8 @@ def export_weights(predictor: Predictor, request: Request) -> Exported:
         (scratch / place.sheet.name).write_text(text, encoding="utf-8")
         put(scratch, place)
     size = sum(file["size_bytes"] for file in sheet["files"] if file["name"].split("/")[0] == place.out.name)
-    return Exported(place, size, job.shape, agreement, examples.source)
+    left_out = predictor.second.spec.name if predictor.second and not kind.holds_second_stage else ""
+    return Exported(place, size, job.shape, agreement, examples.source, left_out)
 
 
 def _check_backend(kind: ExportFormat, name: str) -> None:

@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from lungzoo.classifiers import CLASSIFIERS
+from lungzoo.classifiers.contract import Examples
+from lungzoo.classifiers.second_stage import SecondStage
 from lungzoo.cli import app
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ExportError, UnknownNameError, UsageError
@@ -20,7 +23,7 @@ from lungzoo.export import export as exporting
 from lungzoo.export.contract import EXPORT_FORMATS
 from lungzoo.export.examples import of_dataset, of_phantom
 from lungzoo.export.export import Request, check_request, export_weights
-from lungzoo.inference.predictor import Predictor
+from lungzoo.inference.predictor import Predictor, open_predictor
 from lungzoo.weights.manifest import Patients, TrainedOn
 
 
@@ -157,6 +160,21 @@ def test_command(tiny_weights: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "model.npz.json").read_text())["weights"]["name"] == "tiny"
     with pytest.raises(UsageError, match="exists already"):
         CliRunner().invoke(app, command, catch_exceptions=False)
+
+
+def test_a_second_stage_stays_in_lungzoos_own_files(tiny: Predictor, tmp_path: Path) -> None:
+    spec = CLASSIFIERS.get("boosted_features")
+    options = spec.checked_options({"min_samples_leaf": 2, "max_iter": 3})
+    inputs, none = np.random.default_rng(0).normal(size=(12, 21)).astype(np.float32), np.zeros(0, int)
+    fitted = spec.fit(Examples(inputs, np.arange(12) % 2), Examples(inputs[:0], none), 2, options, 0)
+    second = SecondStage(spec, ("benign", "malignant"), options, fitted, np.array([0.5, 0.5]))
+    manifest = tiny.manifest.model_copy(update={"second_stage": second.entry()})
+    predictor = replace(tiny, manifest=manifest, second=second)
+    for kind, name, left_out in (("npz", "a.npz", ""), ("keras", "a.keras", "boosted_features")):
+        assert export_weights(predictor, Request(kind, tmp_path / name)).left_out == left_out
+    again = open_predictor(tmp_path / "a.npz").second
+    assert again is not None
+    assert again.fitted.probabilities(inputs) == pytest.approx(fitted.probabilities(inputs), abs=1e-6)
 
 
 def test_an_ensemble_is_refused(tiny_weights: Path, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ EXPORT_FORMATS.add(
         run=run,
         quantise=("float16",),
         any_backend=True,
+        holds_second_stage=True,
         beside=_manifest,
     ),
 )

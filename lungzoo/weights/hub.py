@@ -65,7 +65,7 @@ def get(name: str, offline: bool | None = None) -> Published:
     offline = is_offline() if offline is None else offline
     if name.startswith(HUGGING_FACE):
         return hugging_face(name).only(offline)
-    name = name.removeprefix(PREFIX)
+    given, name = name, name.removeprefix(PREFIX)
     if found := _shipped().find(name, offline):
         mirrors = tuple(source.base for source in configured() if isinstance(source, WebSource))
         return dataclasses.replace(found, bases=mirrors, where="")
@@ -78,7 +78,9 @@ def get(name: str, offline: bool | None = None) -> Published:
             failures.append(failure)
     if failures:
         raise failures[0]
-    raise UnknownNameError("published weights", name, names(offline=offline), "lungzoo weights list")
+    no_path = given == name and not Path(name).exists()
+    see = "lungzoo weights list" + (". There is no file or folder of that name, either" if no_path else "")
+    raise UnknownNameError("published weights", name, names(offline=offline), see)
 
 
 def find(name: str) -> WeightsManifest:

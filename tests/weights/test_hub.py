@@ -70,7 +70,8 @@ def test_unknown_names(publish: Any) -> None:
     with pytest.raises(UnknownNameError) as caught:
         hub.fetch("tiny-v2")
     assert str(caught.value) == (
-        "Unknown published weights 'tiny-v2'. Did you mean 'tiny-v1'? See: lungzoo weights list"
+        "Unknown published weights 'tiny-v2'. Did you mean 'tiny-v1'? See: lungzoo weights list. "
+        "There is no file or folder of that name, either"
     )
 
 

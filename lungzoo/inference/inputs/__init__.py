@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
 
 from lungzoo.errors import DatasetError, UsageError
 from lungzoo.inference.volume import Volume
@@ -14,6 +17,8 @@ ALLOWED = (
     "a folder or zip of DICOM files, a DICOM file, .nii, .nii.gz, .mhd, .mha, .nrrd, .png, .tif, .npy, or a prepared "
     "dataset"
 )
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -65,26 +70,41 @@ def find_inputs(paths: list[Path], reading: Reading) -> list[Input]:
     """List the scans of sources, from headers alone.
 
     Raises:
-        UsageError: no such file, or of a kind that is not read.
+        UsageError: no such file, or of a kind that is not read; a way of reading that goes with none of the sources.
         DatasetError: a source holds no scan, or several series and none was chosen.
     """
+    from lungzoo.inference.inputs import dicom, pictures
+
+    kinds = [_asked(path, _kind_of) for path in paths]
+    if reading.series and dicom not in kinds:
+        raise UsageError(f"--series {reading.series} chooses among DICOM series, and no input is DICOM. Leave it out.")
+    if reading.hu_offset and pictures not in kinds:
+        raise UsageError(
+            f"--hu-offset {reading.hu_offset} is for PNG, TIFF and NPY, and no input is one; other files say "
+            "themselves what is HU. Leave it out."
+        )
     found: list[Input] = []
-    for path in paths:
-        try:
-            found += _find(path, reading)
-        except OSError as error:
-            raise DatasetError(f"{path}: {error.strerror or error}. Check the path.") from None
+    for path, kind in zip(paths, kinds, strict=True):
+        found += _asked(path, partial(kind.find, reading=reading))
     return _of_one_name(found)
 
 
-def _find(path: Path, reading: Reading) -> list[Input]:
+def _asked(path: Path, question: Callable[[Path], Answer]) -> Answer:
+    try:
+        return question(path)
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}. Check the path.") from None
+
+
+def _kind_of(path: Path) -> ModuleType:
+    """Return the module that reads a source."""
     from lungzoo.inference.inputs import dataset, dicom, pictures, volumes
 
     if not path.exists():
         raise UsageError(f"No file or folder at '{path}'. Give {ALLOWED}.")
     for kind in (dataset, volumes, pictures, dicom):
         if kind.is_mine(path):
-            return kind.find(path, reading)
+            return kind
     raise UsageError(f"lungzoo predict does not read '{path.name}'. Allowed: {ALLOWED}.")
 
 

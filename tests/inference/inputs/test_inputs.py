@@ -213,6 +213,17 @@ def test_what_is_not_read(tmp_path: Path, name: str) -> None:
         find(tmp_path / name)
 
 
+def test_ways_of_reading_that_go_with_no_input(series: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((8, 8), np.int16))
+    with pytest.raises(
+        UsageError, match=r"--series 2 chooses among DICOM series, and no input is DICOM\. Leave it out"
+    ):
+        find_inputs([tmp_path / "a.npy"], Reading(series="2"))
+    with pytest.raises(UsageError, match=r"--hu-offset -1024 is for PNG, TIFF and NPY, and no input is one"):
+        find_inputs([series], Reading(hu_offset=-1024))
+    assert len(find_inputs([series, tmp_path / "a.npy"], Reading(series="1", hu_offset=-1024))) == 2
+
+
 def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"holds no CT series: no DICOM files among 0 file\(s\)"):
         find(tmp_path)

@@ -76,17 +76,9 @@ def predict(
     def done(plan: Plan, result: Result) -> None:
         for note in result.volume.notes:
             tell(f"Note: {note}")
-        typer.echo(f"{plan.scan.name}: {_in_words(result)}. Wrote {', '.join(map(str, plan.paths))}.")
+        typer.echo(f"{plan.scan.name}: {result.in_words()}. Wrote {', '.join(map(str, plan.paths))}.")
 
     with ExitStack() as stack:
         with without_native_logs():
             members = stack.enter_context(open_members(named_weights(weights)))
         predict_all(plans, members, settings, lambda: progress_bar("Predicting"), done)
-
-
-def _in_words(result: Result) -> str:
-    if not result.lesions:
-        return "no lesion"
-    first = result.lesions[0]
-    size = f"{first.volume_mm3 / 1000:.2f} cm³" if first.volume_mm3 == first.volume_mm3 else f"{first.voxels} pixels"
-    return f"{len(result.lesions)} lesion(s), the largest {size}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,3 +47,12 @@ class Result:
         if self.volume.info is None:
             raise DatasetError(f"{self.source} has no grid, so its mask cannot be given back on one.")
         return from_axial(self.mask, self.volume.info.source_geometry.code)
+
+    def in_words(self) -> str:
+        """Return how many lesions there are, and how large the largest is, and of which class."""
+        if not self.lesions:
+            return "no lesion"
+        first = self.lesions[0]
+        size = f"{first.voxels} pixels" if math.isnan(first.volume_mm3) else f"{first.volume_mm3 / 1000:.2f} cm³"
+        chance, name = max(zip(first.labels, self.labels, strict=True)) if first.labels else (0.0, "")
+        return f"{len(self.lesions)} lesion(s), the largest {size}" + (f", {name} ({chance:.0%})" if name else "")

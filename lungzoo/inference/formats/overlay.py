@@ -21,7 +21,10 @@ def check(found: Input, path: Path) -> None:
 
 
 def write(path: Path, result: Result) -> None:
-    """Draw a single slice at its own size; of a volume a sheet of the slices with the most lesion, feet to head."""
+    """Draw a single slice at its own size; of a volume a sheet of the slices with the most lesion, feet to head.
+
+    Slices of a volume have their index at the upper left, counted as in the lesion list.
+    """
     from PIL import Image
 
     picture = sheet(result)
@@ -32,10 +35,10 @@ def sheet(result: Result) -> np.ndarray:
     """Return uint8 (H, W, 3)."""
     rows = choose_slices(result.mask[result.volume.z])
     tiles = [_tile(result, int(row)) for row in rows]
-    if len(tiles) == 1:
-        return tiles[0]
-    step = max(1, round(max(tiles[0].shape[:2]) / _TILE_PX))
+    step = max(1, round(max(tiles[0].shape[:2]) / _TILE_PX)) if len(tiles) > 1 else 1
     tiles = [tile[::step, ::step] for tile in tiles]
+    if result.volume.shape_zyx[0] > 1:
+        tiles = [_numbered(tile, int(result.volume.z[row])) for tile, row in zip(tiles, rows, strict=True)]
     height, width, _ = tiles[0].shape
     columns = min(_COLUMNS, len(tiles))
     lines = -(-len(tiles) // columns)
@@ -66,6 +69,16 @@ def _tile(result: Result, row: int) -> np.ndarray:
     tile = np.repeat(np.round(grey * 255).astype(np.uint8)[..., None], 3, axis=-1)
     tile[outline(result.mask[volume.z[row]] > 0)] = _COLOUR
     return tile
+
+
+def _numbered(tile: np.ndarray, z: int) -> np.ndarray:
+    from PIL import Image, ImageDraw
+
+    picture = Image.fromarray(tile)
+    margin = max(tile.shape[0] // 64, 1)
+    size = max(tile.shape[0] / 24, 8.0)
+    ImageDraw.Draw(picture).text((margin, margin), f"z {z}", fill=_COLOUR, font_size=size)
+    return np.asarray(picture)
 
 
 def outline(mask: np.ndarray) -> np.ndarray:

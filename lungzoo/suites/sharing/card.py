@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from lungzoo.evaluation.score import LABEL_ACCURACY
 from lungzoo.metrics.contract import METRICS
 from lungzoo.suites.report.columns import number, with_interval
 from lungzoo.suites.report.protocol import split_in_words
@@ -117,7 +118,7 @@ def _training(manifest: WeightsManifest, record: RunRecord) -> str:
     lines = [
         f"Model `{manifest.model.name}`, {record.cost.get('params', math.nan) / 1e6:.2f} M parameters. Started from "
         f"{manifest.source}, recipe `{transfer['recipe']}`.",
-        f"{record.validation['epochs']:.0f} epochs, of which epoch {record.validation['epoch']:.0f} was best on the "
+        f"Epochs: {record.validation['epochs']:.0f}, of which epoch {record.validation['epoch']:.0f} was best on the "
         f"validation split (Dice {number(record.validation['val_dice'])}); batches of {train['batch_size']}, learning "
         f"rate {train['learning_rate']:g}, loss {loss}, seed {record.seed}.",
         *_classes(manifest),
@@ -162,7 +163,13 @@ def _results(manifest: WeightsManifest, record: RunRecord) -> str:
 def _row(name: str, score: Score) -> str:
     figure = {key: math.nan if value is None else float(value) for key, value in score.model_dump().items()}
     digits = METRICS.get(name).digits if name in METRICS else 3
-    cells = (_title(name), with_interval(figure, digits), str(score.cases), str(score.patients))
+    unit = METRICS.get(name).unit if name in METRICS else ""
+    cells = (
+        f"{_title(name)}, {unit}" if unit else _title(name),
+        with_interval(figure, digits),
+        str(score.cases),
+        str(score.patients),
+    )
     return "| " + " | ".join(_line(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -180,6 +187,8 @@ def _files(manifest: WeightsManifest) -> str:
 
 
 def _title(name: str) -> str:
+    if name == LABEL_ACCURACY:
+        return "Accuracy of the classes"
     return METRICS.get(name).title if name in METRICS else name
 
 

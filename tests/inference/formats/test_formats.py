@@ -212,7 +212,13 @@ def test_a_sheet_of_a_volume(
 ) -> None:
     (found,) = find_inputs([save_nifti(tmp_path / "scan.nii", make_volume(nodules))], Reading())
     write_output(predicted(found, make_predictor(level=0.64)), tmp_path / "out.png", force=False)
-    assert np.asarray(Image.open(tmp_path / "out.png")).shape == (3 * 90, 4 * 80, 3)
+    drawn = np.asarray(Image.open(tmp_path / "out.png"))
+    assert drawn.shape == (3 * 90, 4 * 80, 3)
+    labels = [drawn[y : y + 14, x : x + 40] for y in range(0, 270, 90) for x in range(0, 320, 80)]
+    assert all(
+        (label[..., 0] > label[..., 2] + 50).any() for label in labels
+    )  # orange on grey: every slice has a number
+    assert len({label.tobytes() for label in labels}) == 12  # of its own
 
 
 def test_slices_with_the_most_lesion_are_drawn() -> None:

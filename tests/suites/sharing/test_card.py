@@ -20,7 +20,12 @@ def manifest(recorded: Any, tmp_path: Path) -> WeightsManifest:
     found = read_manifest(recorded.tracker.weights(recorded.run_id, tmp_path) / "manifest.json")
     dice = Score(mean=0.71234, low=0.65, high=0.7777, cases=23, patients=9)
     bare = Score(mean=1.0, cases=2, patients=1)
-    changes = {"name": "tiny-v1", "title": "Tiny", "metrics": {"false_positive_rate": bare, "dice": dice}}
+    hd95 = Score(mean=2.84, low=1.81, high=7.62, cases=23, patients=9)
+    changes = {
+        "name": "tiny-v1",
+        "title": "Tiny",
+        "metrics": {"hd95_mm": hd95, "false_positive_rate": bare, "label_accuracy": bare, "dice": dice},
+    }
     return found.model_copy(update=changes)
 
 
@@ -68,7 +73,12 @@ def test_every_section_is_there(manifest: WeightsManifest, record: RunRecord) ->
 def test_results_have_intervals_and_counts_dice_first(manifest: WeightsManifest, record: RunRecord) -> None:
     card = model_card(manifest, record, "tiny-v1")
     rows = [line for line in card.splitlines() if line.startswith("| ")]
-    assert rows[2:] == ["| Dice | 0.712 [0.650, 0.778] | 23 | 9 |", "| False positive rate | 1.000 | 2 | 1 |"]
+    assert rows[2:] == [
+        "| Dice | 0.712 [0.650, 0.778] | 23 | 9 |",
+        "| HD95, mm | 2.8 [1.8, 7.6] | 23 | 9 |",
+        "| False positive rate | 1.000 | 2 | 1 |",
+        "| Accuracy of the classes | 1.000 | 2 | 1 |",
+    ]
 
 
 def test_it_says_what_names_classes(manifest: WeightsManifest, record: RunRecord) -> None:
@@ -77,6 +87,7 @@ def test_it_says_what_names_classes(manifest: WeightsManifest, record: RunRecord
     scored = replace(record, curves={"label_auc": 0.91234, "label_cases": 17.0})
     card = model_card(manifest.model_copy(update={"second_stage": second}), scored, "tiny-v1")
     assert "Lesions are told apart as benign, malignant by a second stage, `crop_cnn`" in card
+    assert "Epochs: 2, of which epoch" in card
     assert "AUC of the classes, 0.912 over 17 labelled slices" in card
     headed = manifest.model.model_copy(update={"labels": ("a", "b")})
     card = model_card(manifest.model_copy(update={"model": headed}), record, "tiny-v1")

@@ -68,6 +68,7 @@ class ClassifierSpec:
             when to stop.
         restore: function (arrays, classes, options): what `Fitted.arrays` returned, fitted with these options; raises
             LungzooError, or whatever damaged arrays lead to.
+        reach: function of all options: how many pixels beyond the lesion's bounding box `describe` looks.
         choices: of options that are texts, what they may be.
         least: of options that are numbers, the smallest that will do, where it is more than the smallest positive one.
         most: of options that are numbers, the largest that will do; a file that someone sent can ask for any.
@@ -79,6 +80,7 @@ class ClassifierSpec:
     describe: Callable[[Lesion, Mapping[str, Option]], np.ndarray]
     fit: Callable[[Examples, Examples, int, Mapping[str, Option], int], Fitted]
     restore: Callable[[Mapping[str, np.ndarray], int, Mapping[str, Option]], Fitted]
+    reach: Callable[[Mapping[str, Option]], int]
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     least: Mapping[str, int] = field(default_factory=dict)
     most: Mapping[str, int] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lungzoo.cli.hubs import HUB_OPTION, use_hubs
+from lungzoo.cli.hubs import HUB_OPTION, named_weights, use_hubs
 from lungzoo.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def explain(
     ),
     weights: list[str] = typer.Option(
         ..., "--weights", "-w",
-        help="Published name, run:ID, hf:ORG/NAME, or path of weights with a manifest; several for uncertainty.",
+        help="Published name, run:ID, suite:NAME/ARM, hf:ORG/NAME, or path of weights with a manifest; several for "
+        "uncertainty.",
     ),
     method: str = typer.Option("seg-hires-cam", "--method", "-m", help="See: lungzoo list explanations."),
     level: str = typer.Option("", help="Level of the encoder, such as P4. \\[default: the deepest]"),
@@ -78,7 +79,7 @@ def explain(
     passes = Passes(batch_size, tell=lambda line: typer.echo(line, err=True))
     with ExitStack() as stack:
         with without_native_logs():
-            members = stack.enter_context(open_members(weights))
+            members = stack.enter_context(open_members(named_weights(weights)))
         progress = stack.enter_context(progress_bar("Explaining"))
         how = Settings(threshold, changes, passes)
         explanation = explain_scan(found, members, method, options, target, how, progress)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lungzoo.cli.hubs import HUB_OPTION, named_weights, use_hubs
 from lungzoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Quantise(StrEnum):
 
 
 def export(
-    name: str = typer.Argument(help="Published name, run:ID, or path of weights with a manifest."),
+    name: str = typer.Argument(help="Published name, run:ID, suite:NAME/ARM, hf:ORG/NAME, or path of weights."),
     to: str = typer.Option(..., "--to", help="onnx, litert, savedmodel, keras or npz; see: lungzoo list formats"),
     out: Path = typer.Option(..., "--out", "-o", help="File to make (savedmodel: folder); OUT.json lies beside it."),
     size: int | None = typer.Option(
@@ -33,6 +34,7 @@ def export(
         None, help="Prepared dataset: answers are compared on slices of its validation split, and int8 is fitted to "
         "its training split. \\[default: a synthetic chest]"
     ),
+    hub: list[str] = HUB_OPTION,
     force: bool = typer.Option(False, "--force", help="Replace existing files."),
 ) -> None:  # fmt: skip
     """Write a model for those who do not have lungzoo; its answers are compared with ours before it is kept."""
@@ -40,9 +42,10 @@ def export(
     from lungzoo.export.export import Request, check_request, export_weights
     from lungzoo.inference.members import open_members
 
+    use_hubs(hub)
     request = Request(to, out, size, quantize.value if quantize else None, data, force)
     check_request(request)
-    with without_native_logs(), open_members([name]) as members:
+    with without_native_logs(), open_members(named_weights([name])) as members:
         if len(members) > 1:
             raise UsageError(
                 f"'{name}' is an ensemble of {len(members)} models, and a file holds one. Give a folder in it."

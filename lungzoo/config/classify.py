@@ -14,7 +14,7 @@ class ClassifyConfig(Frozen):
 
     name: str = Field(min_length=1)
     """A registered classifier. See: lungzoo list classifiers"""
-    labels: tuple[str, ...] = Field(min_length=2)
+    labels: tuple[str, ...] = Field(min_length=2, max_length=64)
     """Names of the classes, in their order, such as ["benign", "malignant"]; cases with another label are left out."""
     options: Options = ()
     """Options that the classifier declares, such as `crop_px` of "crop_cnn"."""

@@ -29,7 +29,7 @@ class ModelConfig(Frozen):
     """Options that the encoder declares, such as `alpha` of MobileNetV2."""
     encoder_depth: int = Field(5, ge=2, le=5)
     """Number of pyramid levels used; level n is 2ⁿ times smaller than the input."""
-    decoder_channels: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(None, min_length=1)
+    decoder_channels: tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None = Field(None, min_length=1)
     """Widths of the decoder, deepest first; None takes the decoder's own. See: lungzoo list decoders."""
     decoder_convs: int = Field(2, ge=1, le=4)
     """3×3 convolutions per decoder block."""
@@ -43,13 +43,13 @@ class ModelConfig(Frozen):
     """How the decoder's features grow: "nearest", "bilinear" or "transpose" (learned)."""
     deep_supervision: bool = False
     """Train auxiliary mask heads on coarser decoder levels; the weight of level n is 2⁻ⁿ."""
-    in_channels: int = Field(1, ge=1)
+    in_channels: int = Field(1, ge=1, le=256)
     """Channels of a slice; CT has one."""
     in_slices: int = Field(1, ge=1, le=65)
     """Odd number of neighbouring slices seen at once: channels of a 2D model ("2.5D"), depth of a 3D model's patch."""
-    classes: int = Field(1, ge=1)
+    classes: int = Field(1, ge=1, le=256)
     """Channels of the mask head: 1 is lesion or not (sigmoid), n are exclusive classes, background first (softmax)."""
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...] = Field((), max_length=256)
     """Names of the classes of the label head on the deepest level, such as ["benign", "malignant"]; empty for none."""
 
     @model_validator(mode="after")

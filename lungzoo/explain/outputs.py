@@ -12,7 +12,7 @@ import numpy as np
 
 from lungzoo.data.files.write import WRITERS, check_free, write_whole, writer_of
 from lungzoo.data.geometry import from_axial
-from lungzoo.errors import UsageError, missing_extra
+from lungzoo.errors import LungzooError, StorageError, UsageError, missing_extra
 from lungzoo.explain import picture
 from lungzoo.explain.run import Explanation
 from lungzoo.inference.inputs import Input
@@ -80,9 +80,15 @@ def check_outputs(found: Input, paths: Sequence[Path], force: bool) -> None:
 
 
 def write_outputs(explanation: Explanation, paths: Sequence[Path], force: bool) -> None:
-    """Write the files, each whole or not at all; raises StorageError."""
-    for path in paths:
-        write_whole(path, force, lambda partial: format_of(partial).write(partial, explanation), "the explanation")
+    """Write the files, each whole or not at all and each named once; raises StorageError where some cannot be."""
+    faults: list[LungzooError] = []
+    for path in dict.fromkeys(paths):
+        try:
+            write_whole(path, force, lambda partial: format_of(partial).write(partial, explanation), "the explanation")
+        except LungzooError as error:  # the others are written
+            faults.append(error)
+    if faults:
+        raise StorageError("\n".join(map(str, faults)))
 
 
 def _check_grid(found: Input, path: Path) -> None:

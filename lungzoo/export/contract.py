@@ -25,7 +25,7 @@ class Job:
         model: a `keras.Model` that gives `Outputs` and nothing else.
         whole: the `keras.Model` that it is part of, with auxiliary heads.
         manifest: of the weights.
-        second: classifier of what the model marks, which only files of lungzoo hold; None without one.
+        second: classifier of what the model marks; None without one, or where such a file cannot hold it.
         shape: of the file's input, batch first; None where any size goes.
         quantise: "float16", "int8", or None.
         samples: float32 (n, …) inputs like those it will see, for "int8"; else empty.

@@ -122,7 +122,8 @@ def export_weights(predictor: Predictor, request: Request) -> Exported:
         (scratch / place.sheet.name).write_text(text, encoding="utf-8")
         put(scratch, place)
     size = sum(file["size_bytes"] for file in sheet["files"] if file["name"].split("/")[0] == place.out.name)
-    left_out = predictor.second.spec.name if predictor.second and not kind.holds_second_stage else ""
+    second = predictor.manifest.second_stage
+    left_out = second.name if second and not kind.holds_second_stage else ""
     return Exported(place, size, job.shape, agreement, examples.source, left_out)
 
 
@@ -156,7 +157,8 @@ def _job(predictor: Predictor, request: Request, kind: ExportFormat, examples: E
     shape: tuple[int | None, ...] = tuple(None if side == -1 else side for side in sizes)
     if kind.fixed_size:
         shape = (None, *examples.shown.shape[1:])
-    about = (predictor.model, predictor.manifest, predictor.second)
+    second = predictor.second if kind.holds_second_stage else None
+    about = (predictor.model, predictor.manifest, second)
     return Job(with_heads(predictor.model), *about, shape, request.quantise, examples.samples)
 
 

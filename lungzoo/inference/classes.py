@@ -9,6 +9,7 @@ import numpy as np
 from lungzoo.classifiers.second_stage import SecondStage
 from lungzoo.evaluation.predict import shown
 from lungzoo.inference.ensemble import labels_of
+from lungzoo.inference.lesions import Box
 from lungzoo.inference.predictor import Predictor, SliceAnswer
 from lungzoo.inference.prepare import Prepared, prepare
 from lungzoo.inference.volume import Volume
@@ -38,7 +39,7 @@ class LesionClasses:
         if answer.labels is not None:
             self._said[answer.row] = answer.labels
 
-    def of_slice(self, z: int, numbers: np.ndarray, lesions: list[int]) -> np.ndarray | None:
+    def of_slice(self, z: int, numbers: np.ndarray, lesions: list[tuple[int, Box]]) -> np.ndarray | None:
         """Return the probabilities of the classes of the lesions in a slice; see `measure_lesions`."""
         row = self._rows[z]
         found = [self._of_second(*second, row, numbers, lesions) for second in self._seconds]
@@ -47,14 +48,20 @@ class LesionClasses:
         return np.mean(found, axis=0) if found else None
 
     def _of_second(
-        self, second: SecondStage, prepared: Prepared, row: int, numbers: np.ndarray, lesions: list[int]
+        self, second: SecondStage, prepared: Prepared, row: int, numbers: np.ndarray, lesions: list[tuple[int, Box]]
     ) -> np.ndarray:
         # As `evaluate.predicted` gives them to the second stage when it is trained and tested.
         image, source = shown(prepared.read(np.array([row]))), prepared.source
         if source.regrids:
             image = np.round(source.inverse(image.astype(np.float32), np.array([row]))).astype(np.uint8)
-        masks = (numbers == number for number in lesions)
-        return second.probabilities([image[0]] * len(lesions), masks, [self._spacing] * len(lesions))
+        reach = second.spec.reach(second.options)
+        places = [(number, _widened(box, reach)) for number, box in lesions]
+        images, masks = [image[0][place] for _, place in places], [numbers[place] == number for number, place in places]
+        return second.probabilities(images, masks, [self._spacing] * len(lesions))
+
+
+def _widened(box: Box, margin_px: int) -> Box:
+    return tuple(slice(max(line.start - margin_px, 0), line.stop + margin_px) for line in box)
 
 
 def _prepared(predictor: Predictor, volume: Volume) -> Prepared:

@@ -10,9 +10,10 @@ import numpy as np
 from lungzoo.data.geometry import Geometry
 from lungzoo.inference.components import Components
 
-NameClasses = Callable[[int, np.ndarray, list[int]], np.ndarray | None]
-"""(z, numbers (Y, X) of the lesions of a slice, those it has) -> float (lesions, classes) that sum to 1; None where the
-slice was not looked at, or nothing names classes."""
+Box = tuple[slice, ...]
+NameClasses = Callable[[int, np.ndarray, list[tuple[int, Box]]], np.ndarray | None]
+"""(z, numbers (Y, X) of the lesions of a slice, number and bounding box of those it has) -> float (lesions, classes)
+that sum to 1; None where the slice was not looked at, or nothing names classes."""
 
 _CORNERS = np.array([[0.0, 0.5], [0.0, -0.5], [0.5, 0.0], [-0.5, 0.0]])
 
@@ -119,7 +120,7 @@ def _add_slice(
 
     unit = 1 / 255 if probability.dtype == np.uint8 else 1.0
     here = [(place, box) for place, box in enumerate(find_objects(numbers)) if box is not None]
-    labels = name_classes(z, numbers, [place + 1 for place, _ in here]) if name_classes and here else None
+    labels = name_classes(z, numbers, [(place + 1, box) for place, box in here]) if name_classes and here else None
     for row, (place, box) in enumerate(here):
         shape, sums = numbers[box] == place + 1, found[place]
         y, x = np.nonzero(shape)
@@ -151,5 +152,11 @@ def _lesion(number: int, sums: _Sums, spacing_mm: tuple[float, float, float], ge
         (float(centroid[0]), float(centroid[1]), float(centroid[2])),
         None if in_mm is None else (float(in_mm[0]), float(in_mm[1]), float(in_mm[2])),
         sums.probability / sums.voxels,
-        None if sums.labels is None else tuple((sums.labels / sums.labelled).tolist()),
+        _mean_labels(sums),
     )
+
+
+def _mean_labels(sums: _Sums) -> tuple[float, ...] | None:
+    if sums.labels is None or not np.isfinite(sums.labels).all():  # weights can be so large that nothing comes of them
+        return None
+    return tuple((sums.labels / sums.labelled).tolist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ def open_members(names: Sequence[str]) -> Iterator[list[Predictor]]:
 def _unfolded(name: str) -> list[str]:
     """Return the members of an ensemble that `lungzoo tune postprocess` wrote, in its order; else the name itself."""
     folder = Path(name)
-    if name.startswith(_RUN) or not (folder / TUNED).is_file():
+    if name.startswith(_RUN) or not os.path.isfile(folder / TUNED):  # pathlib raises where it is too long
         return [name]
     members = sorted(folder.glob(f"{MEMBER}*"), key=lambda path: (len(path.name), path.name))
     return [str(path) for path in members] or [name]

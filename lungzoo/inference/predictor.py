@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class Predictor:
         protocol: what the manifest says of its input.
         is_3d: it takes stacks of slices as the depth of a volume.
         file: where the weights lie; None for a model made by hand.
-        second: classifier of what the model marks; None without one.
+        made: classifier of what the model marks, of a model made by hand; that of a file is read when it is asked for.
     """
 
     model: Any
@@ -85,7 +86,12 @@ class Predictor:
     protocol: Protocol
     is_3d: bool
     file: Path | None = None
-    second: SecondStage | None = None
+    made: SecondStage | None = None
+
+    @cached_property
+    def second(self) -> SecondStage | None:
+        """Classifier of what the model marks; None without one. Raises as `load_second_stage` does."""
+        return load_second_stage(self.manifest, self.file) if self.made is None and self.file else self.made
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -95,7 +101,8 @@ class Predictor:
     @property
     def lesion_classes(self) -> tuple[str, ...]:
         """Names of the classes that lesions are told apart as, by its label head or its second stage."""
-        return self.second.labels if self.second else self.labels
+        entry = self.made or self.manifest.second_stage
+        return entry.labels if entry else self.labels
 
     def slices(self, volume: Volume, region: Region, passes: Passes) -> Iterator[SliceAnswer]:
         """Yield an answer for every slice of a volume, in order.
@@ -123,8 +130,7 @@ def open_predictor(source: str | Path) -> Predictor:
     manifest, file = resolve(source)
     protocol = protocol_of(manifest)  # a malformed one is told before the network is built
     is_3d = MODELS.get(manifest.model.name).dims == 3
-    second = load_second_stage(manifest, file)
-    return Predictor(load_resolved(manifest, file), manifest, protocol, is_3d, file, second)
+    return Predictor(load_resolved(manifest, file), manifest, protocol, is_3d, file)
 
 
 class _Windows:

@@ -6,12 +6,14 @@ sent cannot run code.
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lungzoo.encoders import ENCODERS
-from lungzoo.errors import UsageError
+from lungzoo.errors import UsageError, WeightsMismatch
 from lungzoo.models.zoo import MODELS
 from lungzoo.schema import Option
 from lungzoo.weights import hub
@@ -25,6 +27,8 @@ _REFUSED = {
     **dict.fromkeys((".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin"), "a pickle runs code when opened"),
     **dict.fromkeys((".zip", ".tar", ".gz", ".onnx", ".safetensors"), "it is not a weights file of lungzoo"),
 }
+_SMALL_BYTES = 2**26
+"""What any network may have, however small its file."""
 _GIVE = "Give a published name (lungzoo weights list), an .npz with its manifest, or a folder with both."
 
 
@@ -56,9 +60,23 @@ def load_resolved(manifest: WeightsManifest, path: Path, *, new_head: bool = Fal
     from lungzoo.weights.fit import apply_weights
 
     arrays = read_weights(path, manifest.sha256, manifest.size_bytes)  # a file that is none costs no building
+    _check_sizes(manifest)
     model = build_model(manifest.model, None)
     apply_weights(model, arrays, new_head=new_head)
     return model
+
+
+def _check_sizes(manifest: WeightsManifest) -> None:
+    """Refuse a model that is far too large for its file, before it is built: a manifest can claim any size."""
+    model = manifest.model
+    widths = [model.classes, model.in_channels, len(model.labels), *(model.decoder_channels or ())]
+    widths += [value for _, value in model.encoder_options if isinstance(value, int)]
+    most = math.isqrt((_SMALL_BYTES + 8 * manifest.size_bytes) // (9 * 4))  # of a 3×3 convolution, in and out
+    if max(widths) > most:
+        raise WeightsMismatch(
+            f"The manifest of '{manifest.name}' claims a width of {max(widths)}, for which its file of "
+            f"{manifest.size_bytes} bytes is far too small. Fetch or write it again."
+        )
 
 
 def load_into(model: Any, source: str | Path, *, part: Part = "all", new_head: bool = False) -> WeightsManifest:
@@ -149,7 +167,7 @@ def _is_name(source: str) -> bool:
         return True
     suffix = Path(source).suffix.lower()
     path_like = "/" in source or "\\" in source or suffix in (".npz", ".toml", ".json", *_REFUSED)
-    return not path_like and not Path(source).exists()
+    return not path_like and not os.path.exists(source)  # pathlib raises where it is too long
 
 
 def _opened(path: Path) -> Path:

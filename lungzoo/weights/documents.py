@@ -78,7 +78,7 @@ def _get(url: str, at_most: int) -> bytes:
 def _remember(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, content.decode("utf-8"))
+        write_atomic(path, content)
     except OSError as error:
         raise storage_error("keep what a hub says in", error) from error
 

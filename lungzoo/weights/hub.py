@@ -8,6 +8,7 @@ the manifest decides what is taken, whoever serves it.
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 from lungzoo.content import content_dir
@@ -78,7 +79,7 @@ def get(name: str, offline: bool | None = None) -> Published:
             failures.append(failure)
     if failures:
         raise failures[0]
-    no_path = given == name and not Path(name).exists()
+    no_path = given == name and not os.path.exists(name)  # pathlib raises where it is too long
     see = "lungzoo weights list" + (". There is no file or folder of that name, either" if no_path else "")
     raise UnknownNameError("published weights", name, names(offline=offline), see)
 

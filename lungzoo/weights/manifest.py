@@ -94,7 +94,7 @@ class SecondStageEntry(Frozen):
 
     name: str
     """Registry name of the classifier."""
-    labels: tuple[str, ...] = Field(min_length=2)
+    labels: tuple[str, ...] = Field(min_length=2, max_length=64)
     """Names of the classes."""
     options: dict[str, Option] = Field(default_factory=dict)
     """Its options."""

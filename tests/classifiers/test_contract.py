@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lungzoo.classifiers import CLASSIFIERS
 from lungzoo.classifiers.contract import Examples, Lesion
-from lungzoo.classifiers.kinds import crop_cnn
+from lungzoo.classifiers.kinds import boosted_features, crop_cnn
 from lungzoo.errors import ConfigError, DivergedError, UnknownNameError
 
 FAST = {
@@ -69,6 +70,16 @@ def test_learns_what_size_tells(spec, options):
     assert again.probabilities(test.inputs) == pytest.approx(chances, abs=1e-6)
 
 
+def test_nothing_is_looked_at_beyond_the_reach(spec, options):
+    reach = spec.reach(options)
+    image, mask = np.random.default_rng(0).random((120, 130)).astype(np.float32), np.zeros((120, 130), bool)
+    for rows, columns in ((slice(50, 60), slice(55, 75)), (slice(0, 9), slice(118, 130))):
+        mask[:], mask[rows, columns] = False, True
+        near = tuple(slice(max(line.start - reach, 0), line.stop + reach) for line in (rows, columns))
+        whole, cut = Lesion(image, mask, (0.7, 0.7)), Lesion(image[near], mask[near], (0.7, 0.7))
+        assert np.array_equal(spec.describe(whole, options), spec.describe(cut, options), equal_nan=True)
+
+
 def test_the_same_seed_gives_the_same_probabilities_and_no_validation_is_needed(spec, options):
     train, none = (examples(spec, options, np.arange(40) % 2, 0), Examples(np.zeros((0, 1)), np.zeros(0, int)))
     options |= {"epochs": 1} if "epochs" in options else {}
@@ -105,9 +116,9 @@ def test_unknown_names_and_options_are_told():
         ("crop_cnn", {"epochs": True}, "a positive whole number, at most 10000"),
         ("crop_cnn", {"learning_rate": "x"}, "a positive number"),
         ("crop_cnn", {"learning_rate": math.inf}, "a positive number"),
-        ("crop_cnn", {"crop_px": 7}, "a positive whole number, 8 or more, at most 512"),
-        ("crop_cnn", {"width": 513}, "a positive whole number, at most 512"),
-        ("boosted_features", {"max_leaf_nodes": 1}, "a positive whole number, 2 or more, at most 1024"),
+        ("crop_cnn", {"crop_px": 7}, "a positive whole number, 8 or more, at most 256"),
+        ("crop_cnn", {"width": 129}, "a positive whole number, at most 128"),
+        ("boosted_features", {"max_leaf_nodes": 1}, "a positive whole number, 2 or more, at most 256"),
         ("boosted_features", {"features": "some"}, "one of all, size"),
     ],
 )
@@ -138,6 +149,42 @@ def test_a_network_that_diverges_says_so(monkeypatch):
         spec.fit(train, train, 2, options, 0)
     assert str(error.value).startswith("The second stage 'crop_cnn' went wrong in epoch ")
     assert str(error.value).endswith(" Lower learning_rate in classify.options.")
+
+
+def test_crops_are_shown_in_batches_of_few_sizes(monkeypatch):
+    """Each new size would be compiled anew, and wide networks on large crops fill the memory."""
+    sizes = []
+
+    class Network:
+        layers = (None, SimpleNamespace(output=np.zeros((1, 16, 16, 4))))
+
+        def predict_on_batch(self, crops):
+            sizes.append(len(crops))
+            return crops[:, 0, 0, :]
+
+    monkeypatch.setattr(crop_cnn, "_BATCH_BYTES", 8 * 4 * 16 * 16 * 4)
+    inputs = np.random.default_rng(0).random((21, 24, 24, 2)).astype(np.float32)
+    found = crop_cnn.CropCnn(Network()).probabilities(inputs)
+    assert sizes == [8, 8, 8]
+    assert found[:, 0] == pytest.approx(1 / (1 + np.exp(inputs[:, 4, 4, 1] - inputs[:, 4, 4, 0])), abs=1e-6)
+    sizes.clear()
+    crop_cnn.CropCnn(Network()).probabilities(inputs[:3])
+    assert sizes == [4]
+
+
+def test_trees_are_fitted_on_no_more_lesions_than_a_file_may_hold(monkeypatch):
+    monkeypatch.setattr(boosted_features, "_MOST_LESIONS", 40)
+    spec = CLASSIFIERS.get("boosted_features")
+    options = spec.checked_options({"max_iter": 3, "min_samples_leaf": 5})
+    train = Examples(np.random.default_rng(0).normal(size=(90, 21)).astype(np.float32), np.arange(90) % 2)
+    none = Examples(train.inputs[:0], train.labels[:0])
+    arrays = [spec.fit(train, none, 2, options, 7).arrays() for _ in range(2)]
+    assert arrays[0]["inputs"].shape == (40, 21)
+    assert np.array_equal(arrays[0]["inputs"], arrays[1]["inputs"])
+    with pytest.raises(
+        ConfigError, match=r"grows at most 4000 trees\. Received: 2000 rounds of 3 classes\. Lower max_iter"
+    ):
+        spec.fit(train, none, 3, spec.checked_options({"max_iter": 2000}), 7)
 
 
 def test_trees_take_one_thread_although_scikit_learn_comes_late():

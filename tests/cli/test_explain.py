@@ -61,7 +61,7 @@ def test_a_picture_an_array_and_a_volume_of_one_map(scan: Path, tmp_path: Path) 
     import nibabel
 
     outputs = [tmp_path / name for name in ("a.png", "a.npy", "a.nii.gz")]
-    text = explain(scan, *(part for path in outputs for part in ("-o", path)), "--level", "P3")
+    text = explain(scan, *(part for path in (*outputs, outputs[0]) for part in ("-o", path)), "--level", "P3")
     assert text.startswith("P1: Seg-HiResCAM, level P3: the predicted mask, slice ")
     assert sorted(tmp_path.iterdir()) == sorted(outputs)
     values, volume = np.load(outputs[1]), nibabel.load(outputs[2])

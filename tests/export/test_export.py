@@ -70,6 +70,20 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
         check_request(Request("npz", tmp_path / "d.npz", force=True))
 
 
+def test_a_manifest_that_would_be_taken_for_the_new_one(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("mine")
+    with pytest.raises(
+        UsageError, match=r"a\.toml would be taken for the manifest of a\.npz\. Choose another name, or"
+    ):
+        check_request(Request("npz", tmp_path / "a.npz", force=True))
+    check_request(Request("onnx", tmp_path / "a.onnx"))
+
+
+def test_a_path_without_a_name() -> None:
+    with pytest.raises(UsageError, match=r"An export needs a name\. Received: \.\. Give one such as model\."):
+        check_request(Request("savedmodel", Path()))
+
+
 def test_a_folder_that_is_no_saved_model_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
@@ -169,7 +183,7 @@ def test_a_second_stage_stays_in_lungzoos_own_files(tiny: Predictor, tmp_path: P
     fitted = spec.fit(Examples(inputs, np.arange(12) % 2), Examples(inputs[:0], none), 2, options, 0)
     second = SecondStage(spec, ("benign", "malignant"), options, fitted, np.array([0.5, 0.5]))
     manifest = tiny.manifest.model_copy(update={"second_stage": second.entry()})
-    predictor = replace(tiny, manifest=manifest, second=second)
+    predictor = replace(tiny, manifest=manifest, made=second)
     for kind, name, left_out in (("npz", "a.npz", ""), ("keras", "a.keras", "boosted_features")):
         assert export_weights(predictor, Request(kind, tmp_path / name)).left_out == left_out
     again = open_predictor(tmp_path / "a.npz").second

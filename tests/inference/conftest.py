@@ -12,6 +12,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from lungzoo.classifiers.second_stage import SecondStage
 from lungzoo.data.case import VolumeInfo
 from lungzoo.data.geometry import Geometry, from_axial, to_axial
 from lungzoo.inference.predictor import Predictor
@@ -52,7 +53,9 @@ def make_manifest() -> Callable[..., WeightsManifest]:
 def make_predictor(make_manifest: Callable[..., WeightsManifest]) -> Callable[..., Predictor]:
     """A predictor that finds lesion where the input is brighter than a level, by the middle slice of what it sees."""
 
-    def make(level: float = 0.9, is_3d: bool = False, in_slices: int = 1, **more: Any) -> Predictor:
+    def make(
+        level: float = 0.9, is_3d: bool = False, in_slices: int = 1, made: SecondStage | None = None, **more: Any
+    ) -> Predictor:
         import keras
 
         manifest = make_manifest(in_slices=in_slices, **more)
@@ -72,7 +75,7 @@ def make_predictor(make_manifest: Callable[..., WeightsManifest]) -> Callable[..
             weights = np.zeros((channels, len(labels)), np.float32)
             weights[:, 1] = 8.0
             last.set_weights([weights, np.zeros(len(labels), np.float32)])
-        return Predictor(keras.Model(image, outputs), manifest, protocol_of(manifest), is_3d)
+        return Predictor(keras.Model(image, outputs), manifest, protocol_of(manifest), is_3d, None, made)
 
     return make
 

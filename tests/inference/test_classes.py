@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import find_objects
 
 from lungzoo.classifiers.contract import ClassifierSpec, Lesion
 from lungzoo.classifiers.second_stage import SecondStage
+from lungzoo.config import DataConfig, ScoreConfig
+from lungzoo.data.pipeline import Pipeline, View
+from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import UsageError
+from lungzoo.evaluation.evaluate import predicted
 from lungzoo.inference.classes import LesionClasses
 from lungzoo.inference.ensemble import labels_of
+from lungzoo.inference.inputs import Input
+from lungzoo.inference.inputs.dataset import read_volume
 from lungzoo.inference.lesions import measure_lesions
+from lungzoo.inference.predict import Settings, predict_scan
 from lungzoo.inference.predictor import Predictor, SliceAnswer
 from lungzoo.inference.volume import Volume
 from lungzoo.schema import Option
 
 LABELS = ("benign", "malignant")
+WINDOWS = [[-1000, 400], [-160, 240], [-1350, 150]]
 
 
 class Direct:
@@ -39,7 +49,7 @@ def direct(look: Callable[[Lesion], float]) -> SecondStage:
         return np.array([look(lesion)], np.float32)
 
     never: Any = None
-    spec = ClassifierSpec("direct", "what it is shown", {}, describe, never, never)
+    spec = ClassifierSpec("direct", "what it is shown", {}, describe, never, never, lambda options: 64)
     return SecondStage(spec, LABELS, {}, Direct(), np.array([0.5, 0.5]))
 
 
@@ -70,7 +80,7 @@ def grey(hu: float) -> float:
 def test_a_second_stage_looks_at_each_lesion_of_each_slice(
     make_predictor: Callable[..., Predictor], two_lesions: tuple[Volume, np.ndarray]
 ) -> None:
-    size = dataclasses.replace(make_predictor(), second=direct(lambda lesion: lesion.mask.sum() / 20))
+    size = make_predictor(made=direct(lambda lesion: lesion.mask.sum() / 20))
     expected = [(12 * 12 / 20 + 4 * 4 / 20) / 16, 6 / 20]  # each slice counts by how much of the lesion it holds
     assert named([size], *two_lesions, {}) == pytest.approx(expected)
 
@@ -80,11 +90,11 @@ def test_it_sees_the_grey_values_and_the_spacing_of_training(
 ) -> None:
     def look(lesion: Lesion) -> float:
         assert lesion.spacing_mm == (0.75, 0.75)
-        assert lesion.image.shape == lesion.mask.shape == (40, 44)
+        assert lesion.image.shape == lesion.mask.shape
         return float(lesion.image[lesion.mask].mean())
 
     for view in ({}, {"in_slices": 3}, {"in_slices": 3, "is_3d": True}):
-        predictor = dataclasses.replace(make_predictor(**view), second=direct(look))
+        predictor = make_predictor(**view, made=direct(look))
         assert named([predictor], *two_lesions, {}) == pytest.approx([grey(60), grey(20)], abs=1e-6)
 
 
@@ -99,7 +109,7 @@ def test_on_another_grid_it_sees_the_scans_own(
         assert lesion.image.shape == (40, 44)
         return float(lesion.image[15:25, 15:25].mean())
 
-    predictor = dataclasses.replace(regridded, second=direct(look))
+    predictor = dataclasses.replace(regridded, made=direct(look))
     found = named([predictor], make_volume(image), (image > 0).astype(np.uint8), {})
     assert found == pytest.approx([grey(60)], abs=1 / 255)
 
@@ -109,7 +119,7 @@ def test_label_heads_and_second_stages_are_averaged(
 ) -> None:
     volume, mask = two_lesions
     head, other = make_predictor(labels=LABELS), make_predictor(labels=LABELS)
-    second = dataclasses.replace(make_predictor(), second=direct(lambda lesion: 1.0))
+    second = make_predictor(made=direct(lambda lesion: 1.0))
     heads = {1: [1.0, 0.0], 2: [0.75, 0.25]}
     large, small = (12 * 0.0 + 4 * 0.25) / 16, 0.25
     assert named([head], volume, mask, heads) == pytest.approx([large, small])
@@ -127,9 +137,7 @@ def test_slices_that_are_missing_shift_nothing(make_predictor: Callable[..., Pre
     mask = np.zeros((8, 20, 20), np.uint8)
     mask[6] = image[1] > 0
     volume = Volume(image, "hu", np.array([2, 6]), (8, 20, 20), (2.0, 0.75, 0.75))
-    second = dataclasses.replace(
-        make_predictor(), second=direct(lambda lesion: float(lesion.image[lesion.mask].mean()))
-    )
+    second = make_predictor(made=direct(lambda lesion: float(lesion.image[lesion.mask].mean())))
     assert named([second], volume, mask, {}) == pytest.approx([grey(60)], abs=1e-6)
 
 
@@ -144,7 +152,65 @@ def test_where_nothing_names_classes_there_are_none(
 
 
 def test_models_with_other_classes_are_refused(make_predictor: Callable[..., Predictor]) -> None:
-    second = dataclasses.replace(make_predictor(), second=direct(lambda lesion: 1.0))
+    second = make_predictor(made=direct(lambda lesion: 1.0))
     assert labels_of([make_predictor(labels=LABELS), second]) == LABELS
     with pytest.raises(UsageError, match=r"must have the same classes\. Received: a, b; benign, malignant\."):
         labels_of([make_predictor(labels=("a", "b")), second])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"spacing_mm": 1.7, "size_px": 96}, {"preprocess": ["lung_crop"], "size_px": 64}, {"windows": WINDOWS}],
+)
+@pytest.mark.parametrize("view", [View(), View(3), View(3, True)])
+def test_a_second_stage_is_shown_what_it_was_trained_on(
+    make_predictor: Callable[..., Predictor], phantom: PreparedDataset, data: dict[str, Any], view: View
+) -> None:
+    config, seen = DataConfig(**data), list[Lesion]()
+    second = direct(lambda lesion: float(seen.append(lesion) or 0.5))
+    sizes = {"in_slices": view.slices, "is_3d": view.volume, "in_channels": len(config.windows) or 1}
+    predictor = make_predictor(protocol={"data": config.model_dump(mode="json")}, made=second, **sizes)
+    rows = np.flatnonzero(phantom.cases["volume"] == phantom.cases["volume"].iloc[0])[:3]
+    classes = LesionClasses([predictor], read_volume(phantom, phantom.cases["volume"].iloc[0]))
+    pipeline = Pipeline(phantom, config, 2, view)
+    for part, batch in predicted(Corner(), pipeline, phantom, rows, config, ScoreConfig()):
+        spacings = phantom.cases[["spacing_y_mm", "spacing_x_mm"]].iloc[part].to_numpy(float)
+        for place, row in enumerate(part):
+            seen.clear()
+            second.probabilities(batch.images[[place]], batch.masks[[place]], spacings[[place]])
+            numbers = batch.masks[place].astype(np.int32)
+            (box,) = find_objects(numbers)
+            classes.of_slice(int(phantom.cases["z"].iloc[row]), numbers, [(1, box)])
+            trained, now = (each.image[each.mask] for each in seen)
+            assert np.abs(trained - now).max() < 1.5 / 255
+            assert seen[0].spacing_mm == seen[1].spacing_mm
+
+
+class Corner:
+    """A network that marks a block in the middle of what it is shown."""
+
+    def predict_on_batch(self, image: np.ndarray) -> np.ndarray:
+        logits = np.full((*image.shape[:-1], 1), -9.0, np.float32)
+        height, width = image.shape[-3:-1]
+        logits[..., height // 3 : height // 2, width // 3 : width // 2, :] = 9
+        return logits
+
+
+def test_from_a_scan_to_the_class_of_its_lesions(make_predictor: Callable[..., Predictor], make_volume: Any) -> None:
+    image = np.full((6, 40, 44), -850, np.int16)
+    image[1:4, 4:12, 4:12], image[4, 30:33, 30:33] = 60, 60
+    predictor = make_predictor(made=direct(lambda lesion: min(lesion.mask.sum() / 64, 1.0)))
+    scan = Input("scan", Path("scan"), True, False, lambda: make_volume(image))
+    result = predict_scan(scan, [predictor], Settings())
+    assert result.labels == LABELS
+    assert [each.labels for each in result.lesions] == [
+        pytest.approx((0.0, 1.0)),
+        pytest.approx((1 - 9 / 64, 9 / 64)),
+    ]
+
+
+def test_what_comes_of_absurd_weights_is_no_class(make_predictor: Callable[..., Predictor], two_lesions: Any) -> None:
+    volume, mask = two_lesions
+    classes = LesionClasses([make_predictor(made=direct(lambda lesion: float("nan")))], volume)
+    found = measure_lesions(mask, mask, volume.spacing_mm, name_classes=classes.of_slice)
+    assert [each.labels for each in found] == [None, None]

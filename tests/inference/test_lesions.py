@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from lungzoo.inference.lesions import longest_line, measure_lesions
+from lungzoo.inference.lesions import Box, longest_line, measure_lesions
 from lungzoo.inference.volume import Volume
 
 
@@ -65,8 +65,9 @@ def test_the_class_counts_slices_by_how_much_lesion_they_hold() -> None:
     mask[0, 0, :3], mask[1, 0, 0], mask[2, 0, 0] = 1, 1, 1
     said = {0: [0.8, 0.2], 1: [0.4, 0.6]}
 
-    def name(z: int, numbers: np.ndarray, lesions: list[int]) -> np.ndarray | None:
-        assert (numbers.shape, lesions) == ((1, 4), [1])
+    def name(z: int, numbers: np.ndarray, lesions: list[tuple[int, Box]]) -> np.ndarray | None:
+        assert (numbers.shape, [number for number, _ in lesions]) == ((1, 4), [1])
+        assert (numbers[lesions[0][1]] == 1).all()
         return np.array([said[z]]) if z in said else None
 
     (lesion,) = measure_lesions(mask, mask.astype(float), (1.0, 1.0, 1.0), name_classes=name)

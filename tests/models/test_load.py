@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,9 @@ from lungzoo import content
 from lungzoo.config import ModelConfig
 from lungzoo.errors import ConfigError, UnknownNameError, UsageError, WeightsMismatch, WeightsUnavailable
 from lungzoo.models.assemble import build_model
-from lungzoo.models.load import find_start, load, load_into, published_starts
+from lungzoo.models.load import find_start, load, load_into, load_resolved, published_starts
 from lungzoo.weights.file import write_weights
-from lungzoo.weights.manifest import WeightsManifest, write_manifest
+from lungzoo.weights.manifest import WeightsManifest, read_manifest, write_manifest
 from lungzoo.weights.names import named_variables
 
 TINY = ModelConfig(
@@ -52,8 +53,6 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def publish(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Publishes the tiny weights under a name, with changes to the manifest."""
-    from lungzoo.weights.manifest import read_manifest
-
     place = tmp_path / "package" / "_content" / "weights"
     place.mkdir(parents=True)
     monkeypatch.setattr(content, "__file__", str(tmp_path / "package" / "content.py"))
@@ -94,8 +93,6 @@ def test_a_published_name_wins_over_a_folder_of_that_name(
 def test_a_path(copy: Path, trained: Any, kind: str) -> None:
     source: str | Path = {"folder": copy, "manifest": copy / "manifest.json"}.get(kind, copy / "model.npz")
     if kind == "file with .toml":
-        from lungzoo.weights.manifest import read_manifest
-
         write_manifest(read_manifest(copy / "manifest.json"), copy / "model.toml")
         (copy / "manifest.json").unlink()
     assert_same(load(str(copy) if kind == "folder as text" else source), trained)
@@ -204,8 +201,6 @@ def test_a_keras_file_dressed_up(copy: Path, monkeypatch: pytest.MonkeyPatch) ->
     keras.Model(image, keras.layers.Lambda(lambda x: x)(image)).save("evil.keras")
     shutil.move("evil.keras", "model.npz")
     content_bytes = Path("model.npz").read_bytes()
-    from lungzoo.weights.manifest import read_manifest
-
     changes = {"sha256": hashlib.sha256(content_bytes).hexdigest(), "size_bytes": len(content_bytes)}
     write_manifest(read_manifest(Path("manifest.json")).model_copy(update=changes), Path("manifest.json"))
     with pytest.raises(WeightsUnavailable, match="which is no array"):
@@ -240,3 +235,37 @@ def test_options_left_out_have_their_defaults(publish: Callable[..., None]) -> N
     publish("plain-v1", start="lidc", model=TINY.model_copy(update={"encoder_options": ()}))
     assert find_start("cnn", {"width": 16}, 3, "lidc") is not None
     assert find_start("cnn", {}, 3, "lidc") is not None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"classes": 100_000},
+        {"in_channels": 100_000},
+        {"decoder_channels": (8, 100_000, 4)},
+        {"encoder_options": (("width", 100_000),)},
+        {"labels": tuple(map(str, range(100_000)))},
+    ],
+)
+def test_a_model_that_is_far_too_large_for_its_file_is_not_built(
+    copy: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = read_manifest(copy / "manifest.json")
+    claimed = manifest.model_copy(update={"model": manifest.model.model_copy(update=changes)})
+    monkeypatch.setattr("lungzoo.models.assemble.build_model", None)
+    with pytest.raises(WeightsMismatch, match=r"'tiny-v1' claims a width of 100000, for which its file of \d+ bytes"):
+        load_resolved(claimed, copy / "model.npz")
+
+
+@pytest.mark.parametrize("changes", [{"classes": 257}, {"in_channels": 257}, {"decoder_channels": (4097,)}])
+def test_sizes_of_a_manifest_have_bounds(copy: Path, changes: dict[str, Any]) -> None:
+    values = json.loads((copy / "manifest.json").read_text())
+    values["model"] |= changes
+    (copy / "manifest.json").write_text(json.dumps(values))
+    with pytest.raises(ConfigError, match=next(iter(changes))):
+        load(copy)
+
+
+def test_a_name_that_is_too_long_for_a_path() -> None:
+    with pytest.raises(UnknownNameError, match="Unknown published weights 'aaa"):
+        load("a" * 300)

@@ -211,7 +211,7 @@ def entry(shelf: Path, **changes: Any) -> bytes:
 
 def doctored(shelf: Path, old: str, new: str) -> tuple[bytes, bytes]:
     """A manifest with a change, and an index that vouches for it."""
-    content = (shelf / "tiny-v2" / "manifest.toml").read_text().replace(old, new).encode()
+    content = (shelf / "tiny-v2" / "manifest.toml").read_text().replace(old, new).encode(errors="surrogateescape")
     digest = hashlib.sha256(content).hexdigest()
     return content, entry(shelf, manifest_sha256=digest, manifest_bytes=len(content))
 
@@ -290,6 +290,7 @@ def test_files_that_are_not_those_of_the_index(how: str, what: str, site: Site, 
         ('name = "tiny-v2"', 'name = "tiny-v1"', "name must be what the hub's index says, 'tiny-v2'"),
         ("sha256 = ", "sha265 = ", "Unknown key 'sha265'"),
         ('name = "tiny-v2"', "name = " + "[" * 5000, "is nested too deeply|not valid TOML"),
+        ('name = "tiny-v2"', "\udcff\udcfe", "is not valid TOML|is not UTF-8"),
     ],
 )
 def test_manifests_that_an_index_vouches_for(old: str, new: str, message: str, site: Site, shelf: Path) -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from lungzoo.classifiers import CLASSIFIERS
 from lungzoo.classifiers.contract import ClassifierSpec, Examples, Lesion
-from lungzoo.classifiers.features import NAMES, SIZE, features
+from lungzoo.classifiers.features import NAMES, RIM_PX, SIZE, features
 from lungzoo.errors import ConfigError
 from lungzoo.metrics.classification import log_loss
 from lungzoo.schema import Option
 
 CHOICES = {"all": NAMES, "size": SIZE}
-_MOST_LESIONS = 100_000
-"""Training lesions that a file may hold; a fit on more would keep a reader waiting."""
+_MOST_LESIONS = 20_000
+"""Training lesions that are fitted on, and may lie in a file: whoever reads it fits them again."""
+_MOST_TREES = 4_000
+_WITNESSES = 64
+"""Training lesions whose probabilities are kept, so that trees which grow differently elsewhere are noticed."""
+_ALIKE = 1e-3
 
 
 def describe(lesion: Lesion, options: Mapping[str, Option]) -> np.ndarray:
@@ -29,8 +34,15 @@ def describe(lesion: Lesion, options: Mapping[str, Option]) -> np.ndarray:
 def fit(train: Examples, val: Examples, classes: int, options: Mapping[str, Option], seed: int) -> BoostedFeatures:
     """Grow trees up to `max_iter` rounds, and keep as many as the validation cross-entropy is best with.
 
+    Of very many training lesions it takes a part, drawn at random.
+
+    Raises:
+        ConfigError: there would be too many trees.
+
     Source: Friedman 2001, doi:10.1214/aos/1013203451; histograms: Ke et al. 2017 (LightGBM). By scikit-learn.
     """
+    _check_trees(int(options["max_iter"]), classes)
+    train = _few_enough(train, seed)
     with _one_thread():
         model = _grown(train, options, int(options["max_iter"]), seed)
         if len(val):
@@ -68,22 +80,29 @@ class BoostedFeatures:
             "inputs": np.nan_to_num(inputs),
             "known": np.isfinite(inputs),
             "labels": self._train.labels.astype(np.int64),
+            "witnesses": self.probabilities(inputs[:_WITNESSES]),
             **{name: np.array(value, np.int64) for name, value in numbers.items()},
         }
+
+    def differs(self, witnesses: np.ndarray) -> float:
+        """Return by how much its answers for the first training lesions differ from those that were kept."""
+        return float(np.abs(self.probabilities(self._train.inputs[: len(witnesses)]) - witnesses).max())
 
 
 def restore(arrays: Mapping[str, np.ndarray], classes: int, options: Mapping[str, Option]) -> BoostedFeatures:
     """Fit again what `BoostedFeatures.arrays` returned: the same trees, as far as scikit-learn's version is the same.
 
     Raises:
-        ConfigError: the arrays are not that.
+        ConfigError: the arrays are not that, or trees that grow here answer differently.
     """
     names = CHOICES[str(options["features"])]
     inputs, known, labels = arrays["inputs"], arrays["known"], arrays["labels"]
-    rounds, seed = int(arrays["rounds"]), int(arrays["seed"])
+    rounds, seed, witnesses = int(arrays["rounds"]), int(arrays["seed"]), arrays["witnesses"]
+    _check_trees(rounds, classes)
     if not (
         inputs.shape == known.shape == (len(labels), len(names))
         and len(labels) <= _MOST_LESIONS
+        and witnesses.shape == (min(len(labels), _WITNESSES), classes)
         and set(np.unique(labels).tolist()) == set(range(classes))
         and 0 < rounds <= int(options["max_iter"])
         and 0 <= seed < 2**32
@@ -95,7 +114,29 @@ def restore(arrays: Mapping[str, np.ndarray], classes: int, options: Mapping[str
         )
     train = Examples(np.where(known.astype(bool), inputs, np.nan).astype(np.float32), labels.astype(np.int64))
     with _one_thread():
-        return BoostedFeatures(_grown(train, options, rounds, seed), train, classes)
+        fitted = BoostedFeatures(_grown(train, options, rounds, seed), train, classes)
+    if (differs := fitted.differs(witnesses)) > _ALIKE:
+        raise ConfigError(
+            f"the trees that grow here answer differently by up to {differs:.3f}, so figures would not hold for them. "
+            f"They were grown by another version of scikit-learn than {version('scikit-learn')}: install that one."
+        )
+    return fitted
+
+
+def _check_trees(rounds: int, classes: int) -> None:
+    trees = rounds * (classes if classes > 2 else 1)
+    if trees > _MOST_TREES:
+        raise ConfigError(
+            f"'boosted_features' grows at most {_MOST_TREES} trees. Received: {rounds} rounds of {classes} classes. "
+            "Lower max_iter in classify.options."
+        )
+
+
+def _few_enough(train: Examples, seed: int) -> Examples:
+    if len(train) <= _MOST_LESIONS:
+        return train
+    chosen = np.sort(np.random.default_rng(seed).choice(len(train), _MOST_LESIONS, replace=False))
+    return Examples(train.inputs[chosen], train.labels[chosen])
 
 
 def _one_thread() -> Any:
@@ -153,6 +194,7 @@ CLASSIFIERS.add(
         describe=describe,
         fit=fit,
         restore=restore,
-        most={"max_iter": 2000, "max_leaf_nodes": 1024, "min_samples_leaf": 10_000},
+        most={"max_iter": 2000, "max_leaf_nodes": 256, "min_samples_leaf": 10_000},
+        reach=lambda options: RIM_PX,
     ),
 )

@@ -9,12 +9,13 @@ import numpy as np
 
 from lungzoo.classifiers import CLASSIFIERS
 from lungzoo.classifiers.contract import ClassifierSpec, Examples, Lesion
-from lungzoo.classifiers.crops import changed, crop_of, middle
+from lungzoo.classifiers.crops import MARGIN_PX, changed, crop_of, middle
 from lungzoo.errors import DivergedError
 from lungzoo.metrics.classification import log_loss
 from lungzoo.schema import Option
 
-_BATCH = 256
+_MOST_CROPS, _BATCH_BYTES = 256, 2**26
+"""Crops at once: as many as the first, widest layer has room for."""
 
 
 def describe(lesion: Lesion, options: Mapping[str, Option]) -> np.ndarray:
@@ -98,8 +99,16 @@ class CropCnn:
         from scipy.special import softmax
 
         crops = middle(inputs)
-        parts = [self._model.predict_on_batch(crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH)]
+        _, height, width, channels = self._model.layers[1].output.shape
+        size = max(1, min(_MOST_CROPS, _BATCH_BYTES // (4 * height * width * channels)))
+        parts = [self._logits(crops[start : start + size]) for start in range(0, len(crops), size)]
         return softmax(np.concatenate(parts).astype(np.float32), axis=1)
+
+    def _logits(self, crops: np.ndarray) -> np.ndarray:
+        """Fill a batch up to a power of two: each new size would be compiled anew."""
+        more = (1 << (len(crops) - 1).bit_length()) - len(crops)
+        filled = np.concatenate([crops, np.repeat(crops[-1:], more, axis=0)])
+        return np.asarray(self._model.predict_on_batch(filled))[: len(crops)]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return its weights."""
@@ -118,6 +127,7 @@ CLASSIFIERS.add(
         fit=fit,
         restore=restore,
         least={"crop_px": 8},  # it is halved three times
-        most={"crop_px": 512, "width": 512, "epochs": 10_000, "batch_size": 4096},
+        most={"crop_px": 256, "width": 128, "epochs": 10_000, "batch_size": 4096},
+        reach=lambda options: int(options["crop_px"]) + 2 * MARGIN_PX,
     ),
 )

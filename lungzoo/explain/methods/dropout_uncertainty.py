@@ -25,7 +25,7 @@ class Options(Frozen):
     """What is shown: predictive entropy, mutual information, or standard deviation."""
     passes: int = Field(20, ge=2)
     """How many times the model answers."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     """Of what is dropped."""
 
 

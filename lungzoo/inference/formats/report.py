@@ -28,7 +28,9 @@ def check(found: Input, path: Path) -> None:
 
 def write(path: Path, result: Result) -> None:
     """Write the list, and what it was made with."""
-    path.write_text(json.dumps(report_of(result), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(report_of(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
 
 
 def report_of(result: Result) -> dict[str, Any]:

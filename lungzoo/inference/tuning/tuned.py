@@ -54,11 +54,21 @@ def write_tuned(outcome: Outcome, predictors: Sequence[Predictor], out: Path, fo
             made = Path(scratch) / "made"
             made.mkdir()
             _fill(made, outcome, predictors)
-            if out.exists():
-                os.replace(out, Path(scratch) / "old")
-            os.replace(made, out)
+            _exchange(made, out, Path(scratch) / "old")
     except OSError as error:
         raise storage_error("write the tuned weights to", error) from error
+
+
+def _exchange(made: Path, out: Path, old: Path) -> None:
+    """Give a folder its name; what had it comes back where that fails."""
+    if out.exists():
+        os.replace(out, old)
+    try:
+        os.replace(made, out)
+    except BaseException:
+        if old.exists():
+            os.replace(old, out)
+        raise
 
 
 def _fill(folder: Path, outcome: Outcome, predictors: Sequence[Predictor]) -> None:

@@ -151,13 +151,18 @@ def _results(manifest: WeightsManifest, record: RunRecord) -> str:
         + (f"; each slice shifted by up to {score['shift_px']} px" if score["shift_px"] else "")
         + ". Metrics of overlap are means over slices with a lesion."
     )
-    auc = record.curves.get("label_auc", record.curves.get("label_macro_auc"))
-    if auc is not None:
-        note += (
-            f" AUC of the classes, {auc:.3f} over {record.curves['label_cases']:.0f} labelled slices, without an "
-            "interval here: reports of suites have it."
-        )
-    return f"{table}\n\n{_line(note)}"
+    return f"{table}\n\n{_line(note + _auc(record))}"
+
+
+def _auc(record: RunRecord) -> str:
+    """Say how well classes are told apart, where the run names any."""
+    if "label_cases" not in record.curves:
+        return ""
+    auc = record.curves.get("label_auc", record.curves.get("label_macro_auc", math.nan))
+    cases = f"{record.curves['label_cases']:.0f} labelled slices"
+    if not math.isfinite(auc):
+        return f" AUC of the classes is undefined: the {cases} are of one class."
+    return f" AUC of the classes: {auc:.3f} over {cases}, without an interval here; reports of suites have it."
 
 
 def _row(name: str, score: Score) -> str:
@@ -180,9 +185,11 @@ def _credit(manifest: WeightsManifest) -> str:
 
 
 def _files(manifest: WeightsManifest) -> str:
+    second = manifest.second_stage
+    kept = f" With what `{second.name}` has learnt: weights, or features of training lesions." if second else ""
     return (
         f"- `{manifest.file}`: {manifest.size_bytes} bytes, sha256 `{manifest.sha256}`. Numbers by name; nothing in it "
-        f"can run.\n- `{MANIFEST}`: architecture, hash, patients, protocol, metrics."
+        f"can run.{kept}\n- `{MANIFEST}`: architecture, hash, patients, protocol, metrics."
     )
 
 

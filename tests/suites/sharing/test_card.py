@@ -87,8 +87,12 @@ def test_it_says_what_names_classes(manifest: WeightsManifest, record: RunRecord
     scored = replace(record, curves={"label_auc": 0.91234, "label_cases": 17.0})
     card = model_card(manifest.model_copy(update={"second_stage": second}), scored, "tiny-v1")
     assert "Lesions are told apart as benign, malignant by a second stage, `crop_cnn`" in card
-    assert "Epochs: 2, of which epoch" in card
-    assert "AUC of the classes, 0.912 over 17 labelled slices" in card
+    assert "Epochs: 1, of which epoch 1 was best" in card
+    assert "AUC of the classes: 0.912 over 17 labelled slices" in card
+    scored = replace(record, curves={"label_auc": float("nan"), "label_cases": 17.0})
+    assert "AUC of the classes is undefined: the 17 labelled slices are of one class." in model_card(
+        manifest, scored, "tiny-v1"
+    )
     headed = manifest.model.model_copy(update={"labels": ("a", "b")})
     card = model_card(manifest.model_copy(update={"model": headed}), record, "tiny-v1")
     assert "Slices are told apart as a, b by a label head." in card

@@ -56,13 +56,16 @@ def export(
 
 def _in_words(made: Exported, quantise: str | None) -> str:
     found = made.agreement
-    shape = "×".join("any" if side is None else str(side) for side in made.shape)
+    *sides, channels = ("any" if side is None else str(side) for side in made.shape)
+    shape = f"{'×'.join(sides)}, {channels} channel{'s' * (channels != '1')}"
+    *others, last = [path.name for path in made.place.paths[1:]]
+    beside = f"{', '.join(others)} and {last}" if others else last
     than = f"{quantise} answers differ from float32" if quantise else "Answers differ from lungzoo's"
     left_out = (
         f"\nThe second stage '{made.left_out}', which names classes, is not in the file." if made.left_out else ""
     )
     return (
-        f"Wrote {made.place.out} ({made.size_bytes / 1e6:.2f} MB, input {shape}) and {made.place.sheet.name}.\n"
+        f"Wrote {made.place.out} ({made.size_bytes / 1e6:.2f} MB, input {shape}) with {beside}.\n"
         f"{than} by up to {found.logits:.2g} in logits, {found.probability:.2g} in probability, on {made.source}."
         f"{left_out}"
     )

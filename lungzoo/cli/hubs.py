@@ -15,8 +15,16 @@ _SUITE = "suite:"
 
 
 def use_hubs(hubs: list[str]) -> None:
-    """Put hubs before those of `LUNGZOO_HUB`, for this process and those that it starts."""
+    """Put hubs before those of `LUNGZOO_HUB`, for this process and those that it starts.
+
+    Raises:
+        ConfigError: one is neither an address nor a folder.
+    """
     if hubs:
+        from lungzoo.weights.sources import source_of
+
+        for hub in hubs:
+            source_of(hub).check()
         os.environ["LUNGZOO_HUB"] = ",".join([*hubs, os.environ.get("LUNGZOO_HUB", "")]).rstrip(",")
 
 

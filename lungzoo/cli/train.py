@@ -47,6 +47,7 @@ def train(
 
     from lungzoo.checks import check_experiment
     from lungzoo.cli.searching import search_ahead
+    from lungzoo.evaluation.labels import auc_in_words
     from lungzoo.executors.local import LocalExecutor
     from lungzoo.suites.execute import run_one
     from lungzoo.suites.sizes import with_sizes
@@ -79,9 +80,12 @@ def train(
         if status != "finished":
             raise typer.Exit(1)
         record = tracker.find([fingerprint])[fingerprint]
+    typer.echo(f"Test {_score(record.metrics['dice'])}.")
+    if classes := auc_in_words(record.curves):
+        typer.echo(classes)
     run = f"run:{tracker.run_id(fingerprint)}"
     typer.echo(
-        f"Test {_score(record.metrics['dice'])}.\nRecorded in {tracker.uri}; browse it with: lungzoo ui\n"
+        f"Recorded in {tracker.uri}; browse it with: lungzoo ui\n"
         f"Use it with: lungzoo predict SCAN -o mask.nii.gz --weights {run}\n"
         f"Start another run from it with: --transfer {run}-finetune"
     )

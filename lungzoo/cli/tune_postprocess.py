@@ -50,14 +50,18 @@ def postprocess(
     _print(outcome, out)
 
 
+_LEVEL = 0.05
+
+
 def _print(outcome: Outcome, out: Path) -> None:
     from lungzoo.statistics.bootstrap import FEW_PATIENTS
+    from lungzoo.statistics.permutation import smallest_p
 
     held, grid = outcome.validation, outcome.grid
     if held.note:
         typer.echo(f"Note: {held.note}", err=True)
     typer.echo(
-        f"Validation: {len(held.rows)} cases of {len(set(held.patients))} patients, {grid.lesion_cases} with a lesion, "
+        f"Validation: {len(held.rows)} slices of {len(set(held.patients))} patients, {grid.lesion_cases} with a lesion, "
         f"{grid.empty_cases} without; {grid.dice.size} combinations, each "
         f"{'slice by itself' if grid.axes.per_slice else 'volume as a whole'}."
     )
@@ -65,9 +69,12 @@ def _print(outcome: Outcome, out: Path) -> None:
     if (few := len(set(held.patients))) < FEW_PATIENTS:
         typer.echo(f"Only {few} validation patients: what is chosen may fit these and no others.")
     if outcome.test is not None:
-        cases = f"{len(outcome.test.rows)} cases of {len(set(outcome.test.patients))} patients"
+        patients = len(set(outcome.test.patients))
+        cases = f"{len(outcome.test.rows)} slices of {patients} patients"
         typer.echo(f"Test, once: {cases}. Differences with 95% intervals over patients; p corrected over the rows.")
         _print_rows(_test_rows(outcome))
+        if (least := smallest_p(patients)) > _LEVEL:
+            typer.echo(f"Whatever the difference, p of {patients} patients is {least:g} or more.")
     typer.echo(f"Wrote {out}. Use it with: lungzoo predict SCAN -o mask.nii.gz --weights {out}")
 
 

@@ -110,6 +110,7 @@ def publish(
 
     done = hand_on(run, to, Wishes(name, title, licence, force, private, tuned), MlflowTracker("train"))
     typer.echo(f"Published '{done.name}': {done.place}.")
+    typer.echo(f"It names {done.patients} patients as the dataset does; licence: {done.licence or 'not stated'}.")
     for line in done.use:
         typer.echo(f"  {line}")
 

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,3 +117,18 @@ def _figures(prefix: str, true: np.ndarray, chances: np.ndarray, predicted: np.n
         area = roc_area(true == 1, chances[:, 1])
         found |= {"auc": area.auc, "auc_low": area.low, "auc_high": area.high}
     return {prefix + name: value for name, value in found.items()}
+
+
+def auc_in_words(figures: Mapping[str, float]) -> str:
+    """Say how well classes are told apart; "" where no classes were predicted.
+
+    Args:
+        figures: of a run, with those of `label_figures`.
+    """
+    if "label_cases" not in figures:
+        return ""
+    auc = figures.get("label_auc", figures.get("label_macro_auc", math.nan))
+    cases = f"{figures['label_cases']:.0f} labelled slices"
+    if not math.isfinite(auc):
+        return f"AUC of the classes is undefined: the {cases} are of one class."
+    return f"AUC of the classes: {auc:.3f} over {cases}, without an interval here; reports of suites have it."

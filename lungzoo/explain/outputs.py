@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from lungzoo.data.files.write import WRITERS, check_free, write_whole, writer_of
+from lungzoo.data.files.write import WRITERS, check_free, check_package, check_writable, write_whole, writer_of
 from lungzoo.data.geometry import from_axial
-from lungzoo.errors import LungzooError, StorageError, UsageError, missing_extra
+from lungzoo.errors import LungzooError, StorageError, UsageError
 from lungzoo.explain import picture
 from lungzoo.explain.run import Explanation
 from lungzoo.inference.inputs import Input
@@ -74,9 +72,7 @@ def check_outputs(found: Input, paths: Sequence[Path], force: bool) -> None:
             raise UsageError(f"{path} exists already. {way}") from None
         if path.exists() and found.source.resolve() in (path.resolve(), *path.resolve().parents):
             raise UsageError(f"{path} is part of what is explained, and is not replaced. Choose another name.")
-        folder = next(parent for parent in path.resolve().parents if parent.exists())
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise UsageError(f"Cannot write to {folder}. Choose a folder that you may write to.")
+        check_writable(path)
 
 
 def write_outputs(explanation: Explanation, paths: Sequence[Path], force: bool) -> None:
@@ -97,6 +93,4 @@ def _check_grid(found: Input, path: Path) -> None:
             f"{found.source} has no grid in a patient, so its map cannot be written to '{path.name}'. Allowed: "
             ".png, .npy."
         )
-    package, what = ("nibabel", "NIfTI files") if ".nii" in path.name.lower() else ("SimpleITK", "NRRD and MetaImage")
-    if find_spec(package) is None:
-        raise missing_extra(package, "medical", what)
+    check_package(path)

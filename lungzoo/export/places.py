@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lungzoo.data.files.write import check_writable
 from lungzoo.errors import UsageError, storage_error
 from lungzoo.export.contract import ExportFormat
 
@@ -55,9 +56,7 @@ def place_of(out: Path, kind: ExportFormat, name: str, force: bool) -> Place:
         )
     for path in place.paths:
         _check_free(path, path == out and not kind.suffix, force)
-    folder = next(parent for parent in out.resolve().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UsageError(f"Cannot write to {folder}. Choose a folder that you may write to.")
+    check_writable(out)
     return place
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lungzoo.data.files.write import check_writable
 from lungzoo.errors import LungzooError, UsageError
 from lungzoo.inference.formats import FORMATS, check_output, format_of, write_output
 from lungzoo.inference.inputs import Input
@@ -93,10 +93,3 @@ def _check_not_source(scan: Input, path: Path) -> None:
     """Never replace what is predicted from, --force or not; a new file may lie in its folder."""
     if path.exists() and scan.source.resolve() in (path.resolve(), *path.resolve().parents):
         raise UsageError(f"{path} is part of what is predicted from, and is not replaced. Choose another name.")
-
-
-def check_writable(path: Path) -> None:
-    """Raise UsageError where a path cannot be made for want of permission, before hours of work."""
-    folder = next(parent for parent in path.resolve().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UsageError(f"Cannot write to {folder}. Choose a folder that you may write to.")

@@ -22,6 +22,8 @@ Progress = Callable[[int, int], None]
 _CONTEXT_PX = 64
 """How far beyond the lungs slices are shown to a model, so that it sees what surrounds a lesion at the wall."""
 _MULTIPLE_PX = 32
+_WHOLE = 1.5
+"""How many times as high and wide as in training a slice must be to have parts of another kind."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def predict_scan(
     labels_of(predictors)
     volume = found.read()
     steps, volume = _steps(found, volume, settings, predictors)
-    lungs, volume = _lungs(volume) if steps.lungs else (None, volume)
+    lungs, volume = _lungs(volume) if steps.lungs else (None, _with_doubts(volume, predictors))
     threshold, passes = settings.cut(predictors), settings.run_as(predictors)
     try:
         classes = LesionClasses(predictors, volume)
@@ -110,6 +112,21 @@ def _steps(
         )
     notes = [f"its spacing is unknown, so {key} = {getattr(wanted, key):g} of the weights is left out" for key in lost]
     return steps, replace(volume, notes=(*volume.notes, *notes)) if notes else volume
+
+
+def _with_doubts(volume: Volume, predictors: Sequence[Predictor]) -> Volume:
+    """Return a scan with a note where a model has only seen parts of slices: of the rest it knows nothing."""
+    height, width = volume.image.shape[1:]
+    for predictor in predictors:
+        about, data = predictor.manifest.trained_on, predictor.protocol.data
+        seen = (data.size_px, data.size_px) if data.size_px else about.slice_px if about else None
+        if seen and not data.spacing_mm and height >= _WHOLE * seen[0] and width >= _WHOLE * seen[1]:
+            note = (
+                f"'{predictor.manifest.name}' was trained on slices of {seen[0]}×{seen[1]} pixels; in these of "
+                f"{height}×{width} it also marks what only looks like a lesion: see --lungs and --min-volume-mm3"
+            )
+            return replace(volume, notes=(*volume.notes, note))
+    return volume
 
 
 def _lungs(volume: Volume) -> tuple[np.ndarray, Volume]:

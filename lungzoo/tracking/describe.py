@@ -24,6 +24,7 @@ def describe_dataset(dataset: PreparedDataset) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         **about,
         "slices": len(dataset),
+        "slice_px": list(dataset.images.shape[1:3]),
         "patients": patients,
     }
 
@@ -66,6 +67,7 @@ def weights_manifest(record: RunRecord, model: ModelConfig, split: Split, file: 
             "dataset": data["name"],
             "fingerprint": data["fingerprint"],
             "split_seed": split.split_seed,
+            "slice_px": data.get("slice_px"),
             "patients": {part: getattr(split, part) for part in PARTS},
         },
         "protocol": {

@@ -319,16 +319,21 @@ class MlflowTracker:
             return str(self._newest({fingerprint})[fingerprint].info.run_id)
 
     def find_run(self, run: str) -> str:
-        """Return the whole id of the one run, of any experiment, whose id is or begins with `run`."""
+        """Return the whole id of the one run, of any experiment, whose id is or begins with `run`.
+
+        Files name weights "run-" and the beginning of the run's fingerprint, which is found as well.
+        """
+        run = run.removeprefix("run-")
         with talking(self.uri):
             experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
-            condition = f"attributes.run_id LIKE '{run}%'"
-            found = self._client.search_runs(experiments, condition, max_results=2) if run.isalnum() else []
+            found: list[Run] = []
+            for key in ("attributes.run_id", f"tags.`{_FINGERPRINT}`") if run.isalnum() else ():
+                found = found or self._client.search_runs(experiments, f"{key} LIKE '{run}%'", max_results=2)
         if len(found) == 1:
             return str(found[0].info.run_id)
         if found:
             raise UsageError(f"More than one run in {self.uri} begins with '{run}'. Give more of its id.")
-        raise UsageError(f"No run '{run}' in {self.uri}. `lungzoo train` prints it, and lungzoo ui shows it.")
+        raise UsageError(f"No run '{run}' in {self.uri}. `lungzoo train` prints its id, and lungzoo ui shows it.")
 
     def run_record(self, run_id: str) -> RunRecord:
         """See `Tracker.run_record`."""

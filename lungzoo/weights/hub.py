@@ -19,6 +19,7 @@ from lungzoo.weights.sources import HUGGING_FACE, FolderSource, WebSource, confi
 
 PREFIX = "lungzoo:"
 PREFIXES = (PREFIX, HUGGING_FACE)
+_ELSEWHERE = ". Those of a hub need --hub or LUNGZOO_HUB. There is no file or folder of that name, either."
 
 __all__ = [
     "PREFIX",
@@ -80,7 +81,7 @@ def get(name: str, offline: bool | None = None) -> Published:
     if failures:
         raise failures[0]
     no_path = given == name and not os.path.exists(name)  # pathlib raises where it is too long
-    see = "lungzoo weights list" + (". There is no file or folder of that name, either" if no_path else "")
+    see = "lungzoo weights list" + (_ELSEWHERE if no_path else "")
     raise UnknownNameError("published weights", name, names(offline=offline), see)
 
 

@@ -85,6 +85,8 @@ class TrainedOn(Frozen):
     """Identity of its content."""
     split_seed: int | None = Field(None, ge=0)
     """Seed that dealt the patients."""
+    slice_px: tuple[int, int] | None = None
+    """Height and width of its slices."""
     patients: Patients = Patients()
     """The patients of each part."""
 

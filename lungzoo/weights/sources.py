@@ -27,6 +27,9 @@ class Source(Protocol):
     def local(self) -> bool:
         """Whether looking there opens no connection."""
 
+    def check(self) -> None:
+        """Raise ConfigError where it is seen at once, without asking anyone, that nothing can be there."""
+
     def names(self, offline: bool) -> list[str]:
         """Return the names of what is there. Raises as `find`."""
 
@@ -46,6 +49,14 @@ class FolderSource:
     path: Path
     local: bool = True
 
+    def check(self) -> None:
+        """See `Source`."""
+        if not self.path.is_dir():
+            raise ConfigError(
+                f"The hub '{self.path}' is no folder. Allowed: a folder, http(s)://…, hf:ORG/NAME; several "
+                "with commas between them."
+            )
+
     def names(self, offline: bool) -> list[str]:
         """See `Source`."""
         index = self._index()
@@ -64,11 +75,7 @@ class FolderSource:
         )
 
     def _index(self) -> HubIndex | None:
-        if not self.path.is_dir():
-            raise ConfigError(
-                f"The hub '{self.path}' is no folder. Allowed: a folder, http(s)://…, hf:ORG/NAME; several "
-                "with commas between them."
-            )
+        self.check()
         return read_index(self.path)
 
     def _indexed(self, entry: HubEntry) -> WeightsManifest:
@@ -93,6 +100,9 @@ class WebSource:
 
     base: str
     local: bool = False
+
+    def check(self) -> None:
+        """See `Source`; what an address has is not known."""
 
     def names(self, offline: bool) -> list[str]:
         """See `Source`."""
@@ -121,6 +131,9 @@ class HuggingFaceSource:
     repository: str
     revision: str = "main"
     local: bool = False
+
+    def check(self) -> None:
+        """See `Source`; what an address has is not known."""
 
     def names(self, offline: bool) -> list[str]:
         """See `Source`."""

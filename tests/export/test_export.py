@@ -169,7 +169,7 @@ def test_command(tiny_weights: Path, tmp_path: Path) -> None:
     command = ["export", str(tiny_weights), "--to", "npz", "-o", str(out)]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert result.exit_code == 0
-    assert "MB, input any×any×any×1) and model.npz.json." in result.output
+    assert "MB, input any×any×any, 1 channel) with model.json and model.npz.json." in result.output
     assert "Answers differ from lungzoo's by up to 0 in logits, 0 in probability" in result.output
     assert json.loads((tmp_path / "model.npz.json").read_text())["weights"]["name"] == "tiny"
     with pytest.raises(UsageError, match="exists already"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from lungzoo.inference.outputs import Plan
 from lungzoo.inference.predict import Settings, predict_scan, region_of
 from lungzoo.inference.predictor import Passes, Predictor
 from lungzoo.inference.volume import Volume
+from lungzoo.weights.manifest import TrainedOn
 
 
 def scan(volume: Volume) -> Input:
@@ -159,6 +161,37 @@ def test_what_only_the_weights_ask_for_is_left_out_without_a_spacing(make_predic
     assert result.mask.sum() == 1
     assert not result.postprocess.min_area_mm2
     assert result.volume.notes[1] == "its spacing is unknown, so min_area_mm2 = 9 of the weights is left out"
+
+
+@pytest.mark.parametrize(
+    ("slice_px", "data", "changes", "told"),
+    [
+        ((128, 128), {}, {}, True),
+        ((128, 128), {}, {"lungs": True}, False),
+        ((192, 192), {}, {}, False),  # less than half as many again to either side
+        ((512, 512), {"size_px": 128}, {}, True),  # crops of whole slices
+        ((128, 128), {"spacing_mm": 1.0}, {}, False),  # lengths count, not pixels
+        (None, {}, {}, False),
+    ],
+)
+def test_slices_much_larger_than_those_of_training_are_noted(
+    make_predictor: Callable[..., Predictor],
+    make_volume: Callable[..., Volume],
+    slice_px: Any,
+    data: dict[str, Any],
+    changes: dict[str, Any],
+    told: bool,
+) -> None:
+    predictor = make_predictor(protocol={"data": data})
+    about = TrainedOn(dataset="crops", slice_px=slice_px)
+    predictor = replace(predictor, manifest=predictor.manifest.model_copy(update={"trained_on": about}))
+    volume = make_volume(np.full((2, 256, 256), -850, np.int16))
+    notes = predict_scan(scan(volume), [predictor], Settings(changes=changes)).volume.notes
+    expected = (
+        "'hand-made' was trained on slices of 128×128 pixels; in these of 256×256 it also marks what only looks like a "
+        "lesion: see --lungs and --min-volume-mm3"
+    )
+    assert (expected in notes) == told
 
 
 def test_the_manifest_says_whether_mirror_images_are_averaged(

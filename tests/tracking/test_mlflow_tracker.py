@@ -180,6 +180,7 @@ def test_a_run_is_found_by_the_beginning_of_its_id(tracker, outbox, tmp_path):
     run_id = finish(tracker, outbox)
     elsewhere = MlflowTracker("another", tracker.uri)
     assert elsewhere.find_run(run_id) == elsewhere.find_run(run_id[:8]) == run_id == tracker.run_id("a" * 64)
+    assert elsewhere.find_run("a" * 12) == elsewhere.find_run("run-" + "a" * 12) == run_id  # by its fingerprint
     for wrong in ("0" * 32, "", "x%"):
         with pytest.raises(UsageError, match=f"No run '{wrong}' in sqlite"):
             elsewhere.find_run(wrong)

@@ -71,7 +71,7 @@ def test_unknown_names(publish: Any) -> None:
         hub.fetch("tiny-v2")
     assert str(caught.value) == (
         "Unknown published weights 'tiny-v2'. Did you mean 'tiny-v1'? See: lungzoo weights list. "
-        "There is no file or folder of that name, either"
+        "Those of a hub need --hub or LUNGZOO_HUB. There is no file or folder of that name, either."
     )
 
 

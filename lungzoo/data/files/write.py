@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,20 @@ def check_free(path: Path, force: bool) -> None:
     """Raise UsageError where a folder has this name, or a file has it and `force` is False."""
     if path.is_dir() or (path.exists() and not force):
         raise UsageError(f"{path} exists already. Choose another name{'' if path.is_dir() else ', or force it'}.")
+
+
+def check_writable(path: Path) -> None:
+    """Raise UsageError where a path cannot be made for want of permission, before hours of work."""
+    folder = next(parent for parent in path.resolve().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UsageError(f"Cannot write to {folder}. Choose a folder that you may write to.")
+
+
+def check_package(path: Path) -> None:
+    """Raise UsageError where the package is missing that writes a volume of this name."""
+    package, what = ("nibabel", "NIfTI files") if ".nii" in path.name.lower() else ("SimpleITK", "NRRD and MetaImage")
+    if find_spec(package) is None:
+        raise missing_extra(package, "medical", what)
 
 
 def write_nifti(path: Path, voxels_xyz: np.ndarray, grid: Geometry) -> None:

@@ -29,8 +29,9 @@ def check(predictors: Sequence[Predictor], options: Options) -> None:
     predictor = check_cam(predictors, options.level, _NAME)
     if not predictor.labels:
         raise UsageError(
-            f"Grad-CAM explains the class of a slice, and '{predictor.manifest.name}' has no label head. Take --method "
-            "seg-grad-cam, which explains the mask."
+            f"Grad-CAM explains the class of a slice, and '{predictor.manifest.name}' has no label head"
+            f"{'; a second stage is not explained' if predictor.lesion_classes else ''}. Take --method seg-grad-cam, "
+            "which explains the mask."
         )
     if options.label and options.label not in predictor.labels:
         raise UnknownNameError("label", options.label, predictor.labels)

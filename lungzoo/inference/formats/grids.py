@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
-from lungzoo.data.files.write import writer_of
-from lungzoo.errors import UsageError, missing_extra
+from lungzoo.data.files.write import check_package, writer_of
+from lungzoo.errors import UsageError
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.result import Result
 
@@ -18,9 +17,7 @@ def check(found: Input, path: Path) -> None:
             f"{found.source} has no grid in a patient, so its mask cannot be written to '{path.name}'. Allowed: .png, "
             ".json."
         )
-    package, what = ("nibabel", "NIfTI files") if ".nii" in path.name.lower() else ("SimpleITK", "NRRD and MetaImage")
-    if find_spec(package) is None:
-        raise missing_extra(package, "medical", what)
+    check_package(path)
 
 
 def write(path: Path, result: Result) -> None:

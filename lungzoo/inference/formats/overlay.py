@@ -34,9 +34,8 @@ def write(path: Path, result: Result) -> None:
 def sheet(result: Result) -> np.ndarray:
     """Return uint8 (H, W, 3)."""
     rows = choose_slices(result.mask[result.volume.z])
-    tiles = [_tile(result, int(row)) for row in rows]
-    step = max(1, round(max(tiles[0].shape[:2]) / _TILE_PX)) if len(tiles) > 1 else 1
-    tiles = [tile[::step, ::step] for tile in tiles]
+    step = max(1, round(max(result.volume.image.shape[1:]) / _TILE_PX)) if len(rows) > 1 else 1
+    tiles = [_tile(result, int(row), step) for row in rows]
     if result.volume.shape_zyx[0] > 1:
         tiles = [_numbered(tile, int(result.volume.z[row])) for tile, row in zip(tiles, rows, strict=True)]
     height, width, _ = tiles[0].shape
@@ -62,13 +61,21 @@ def choose_slices(mask: np.ndarray) -> np.ndarray:
     return np.sort(best[areas[best] > 0])
 
 
-def _tile(result: Result, row: int) -> np.ndarray:
+def _tile(result: Result, row: int, step: int) -> np.ndarray:
+    """Draw every `step`-th pixel of a slice; a pixel is lesion if any that it stands for is."""
     volume = result.volume
     low, high = DataConfig().window_hu if volume.units == "hu" else (0.0, 255.0)
-    grey = np.clip((volume.image[row].astype(np.float32) - low) / (high - low), 0, 1)
+    grey = np.clip((volume.image[row, ::step, ::step].astype(np.float32) - low) / (high - low), 0, 1)
     tile = np.repeat(np.round(grey * 255).astype(np.uint8)[..., None], 3, axis=-1)
-    tile[outline(result.mask[volume.z[row]] > 0)] = _COLOUR
+    tile[outline(_shrunk(result.mask[volume.z[row]] > 0, step))] = _COLOUR
     return tile
+
+
+def _shrunk(mask: np.ndarray, step: int) -> np.ndarray:
+    fill = [(0, -side % step) for side in mask.shape]
+    blocks = np.pad(mask, fill)
+    height, width = (side // step for side in blocks.shape)
+    return np.asarray(blocks.reshape(height, step, width, step).max(axis=(1, 3)))
 
 
 def _numbered(tile: np.ndarray, z: int) -> np.ndarray:

@@ -41,7 +41,7 @@ def report_of(result: Result) -> dict[str, Any]:
         "source": str(result.source),
         "series_uid": (volume.info.series_uid if volume.info else "") or None,
         "shape_zyx": list(volume.shape_zyx),
-        "spacing_mm_zyx": [_known(value) for value in volume.spacing_mm],
+        "spacing_mm_zyx": [value if math.isfinite(value) else None for value in volume.spacing_mm],
         "units": _UNITS,
         "made_with": {
             "lungzoo": version("lungzoo"),

@@ -50,6 +50,10 @@ def find(path: Path, reading: Reading) -> list[Input]:
     return [Input(safe_name(path), path, True, True, lambda: _read(tree, files, _notes(listing)))]
 
 
+def _others(count: int) -> str:
+    return f"none of its {count} file(s) is DICOM" if count else "it is empty"
+
+
 def _faults(listing: Listing) -> str:
     more = f"\n  … and {len(listing.faults) - _SHOWN} more" if len(listing.faults) > _SHOWN else ""
     return "\n".join(f"  {fault}" for fault in listing.faults[:_SHOWN]) + more
@@ -69,8 +73,11 @@ def _choose(path: Path, listing: Listing, wanted: str) -> list[FileInfo]:
     series, reasons = listing.ct()
     names = list(volume_names(series))
     if not names:
-        held = "; ".join(reasons[:3]) or f"no DICOM files among {len(listing.other)} file(s)"
-        raise DatasetError(f"{path} holds no CT series: {held}. Give {LAYOUT}; NIfTI and other files one by one.")
+        held = "; ".join(reasons[:3]) or _others(len(listing.other))
+        raise DatasetError(
+            f"{path} holds no CT series: {held}. Give {LAYOUT}; NIfTI and other files by name, such as "
+            f"{path.name}/*.nii.gz."
+        )
     if wanted in series:
         return series[wanted]
     if wanted.isdigit() and 1 <= int(wanted) <= len(names):

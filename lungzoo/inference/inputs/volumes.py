@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from lungzoo.data.files import nifti
 from lungzoo.data.files.metaimage import read_meta_header, read_metaimage
 from lungzoo.data.files.nrrd import read_nrrd, read_nrrd_header
@@ -14,6 +16,7 @@ from lungzoo.errors import DatasetError
 from lungzoo.inference.inputs import Input, Reading
 from lungzoo.inference.volume import Units, Volume, safe_name, whole
 
+_MASK_VALUES = 2
 SUFFIXES = (*nifti.SUFFIXES, ".mhd", ".mha", ".nrrd")
 
 
@@ -35,7 +38,15 @@ def _read(path: Path) -> Volume:
     stored = _read_file(path)
     is_8bit = stored.stored_xyz.dtype.itemsize == 1 and stored.stored_xyz.dtype.kind == "u"
     units: Units = "uint8" if is_8bit and stored.scaling == AS_STORED else "hu"
-    turned = turn(safe_name(path), stored, None, units)
+    if units == "uint8" and len(values := np.unique(stored.stored_xyz)) <= _MASK_VALUES:
+        raise DatasetError(
+            f"it has only the values {', '.join(map(str, values.tolist()))}, as masks have. Give the CT that it "
+            "belongs to"
+        )
+    try:
+        turned = turn(safe_name(path), stored, None, units)
+    except DatasetError as error:
+        raise DatasetError(f"{error}. If this is CT, put slope and offset right in the file itself") from None
     return whole(turned.image, units, turned.info, notes=turned.notes)
 
 

@@ -122,7 +122,8 @@ def _difference(values: list[np.ndarray], others: list[np.ndarray], patients: np
         found = compare([first, second], patients, draws=draws)
     except TooFew:
         return Difference(mean, apart, *(float("nan"),) * 4, *counts)
-    low, high, p = float(found.low[0]), float(found.high[0]), float(found.p[0])
+    low, high = (float(np.clip(end[0], -1, 1)) for end in (found.low, found.high))  # of shares, as both figures are
+    p = float(found.p[0])
     return Difference(mean, float(found.difference[0]), low, high, p, p, *counts)
 
 

@@ -118,5 +118,5 @@ def _note(manifest: WeightsManifest, dataset: PreparedDataset) -> str:
         return ""
     return (
         f"'{dataset.name}' has another fingerprint than the dataset that '{manifest.name}' was trained on; its "
-        "patients are the same by name. Rightly so where it was imported by another version of lungzoo."
+        "patients are the same by name. That is fine where only labels were added, or it was imported anew."
     )

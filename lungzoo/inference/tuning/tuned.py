@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lungzoo.data.files.write import check_writable
 from lungzoo.errors import UsageError, storage_error
 from lungzoo.inference.members import MEMBER, TUNED
-from lungzoo.inference.outputs import check_writable
 from lungzoo.inference.predictor import Predictor
 from lungzoo.inference.tuning.run import Outcome
 from lungzoo.inference.tuning.words import report_of, values_of

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from lungzoo.evaluation.labels import auc_in_words
 from lungzoo.evaluation.score import LABEL_ACCURACY
 from lungzoo.metrics.contract import METRICS
 from lungzoo.suites.report.columns import number, with_interval
@@ -151,18 +152,7 @@ def _results(manifest: WeightsManifest, record: RunRecord) -> str:
         + (f"; each slice shifted by up to {score['shift_px']} px" if score["shift_px"] else "")
         + ". Metrics of overlap are means over slices with a lesion."
     )
-    return f"{table}\n\n{_line(note + _auc(record))}"
-
-
-def _auc(record: RunRecord) -> str:
-    """Say how well classes are told apart, where the run names any."""
-    if "label_cases" not in record.curves:
-        return ""
-    auc = record.curves.get("label_auc", record.curves.get("label_macro_auc", math.nan))
-    cases = f"{record.curves['label_cases']:.0f} labelled slices"
-    if not math.isfinite(auc):
-        return f" AUC of the classes is undefined: the {cases} are of one class."
-    return f" AUC of the classes: {auc:.3f} over {cases}, without an interval here; reports of suites have it."
+    return f"{table}\n\n{_line(f'{note} {auc_in_words(record.curves)}')}"
 
 
 def _row(name: str, score: Score) -> str:

@@ -55,11 +55,15 @@ class Publication:
         name: theirs.
         place: in words.
         use: commands that use them from there.
+        patients: how many the manifest names.
+        licence: of the weights; "" where none is stated.
     """
 
     name: str
     place: str
     use: tuple[str, ...]
+    patients: int
+    licence: str
 
 
 def publish(run: str, to: str, wishes: Wishes, tracker: Tracker) -> Publication:
@@ -108,6 +112,13 @@ class _Weights:
         """MODEL-DATASET, in the letters that a name may have."""
         parts = (self.manifest.model.name, str(self.record.dataset["name"]))
         return "-".join(re.sub(r"[^a-z0-9._]+", "_", part.lower()).strip("._") or "x" for part in parts)
+
+    @property
+    def facts(self) -> tuple[int, str]:
+        """How many patients the manifest names, and the licence."""
+        about = self.manifest.trained_on
+        named = (*about.patients.train, *about.patients.val, *about.patients.test) if about else ()
+        return len(named), self.wishes.licence or self.manifest.licence
 
     def fill(self, name: str, folder: Path, source: str, hub: str = "") -> None:
         """Write manifest, weights and card into a folder; `source` and `hub` are how they are asked for."""
@@ -172,7 +183,7 @@ def _to_folder(weights: _Weights, to: str, tracker: Tracker) -> Publication:
         f"lungzoo predict SCAN -o mask.nii.gz --weights {place.name} --hub {hub}",
         f"python -m http.server --directory {hub}  # others then use --hub http://HOST:8000",
     )
-    return Publication(place.name, f"{place}, listed in {hub / 'index.json'}", use)
+    return Publication(place.name, f"{place}, listed in {hub / 'index.json'}", use, *weights.facts)
 
 
 def _to_mlflow(weights: _Weights, to: str, tracker: Tracker) -> Publication:
@@ -190,7 +201,7 @@ def _to_mlflow(weights: _Weights, to: str, tracker: Tracker) -> Publication:
         f"lungzoo predict SCAN -o mask.nii.gz --weights {source}",
         f"mlflow.pyfunc.load_model('models:/{name}/{version}')",
     )
-    return Publication(name, f"{state} version {version} of the model models:/{name}", use)
+    return Publication(name, f"{state} version {version} of the model models:/{name}", use, *weights.facts)
 
 
 def _to_hugging_face(weights: _Weights, to: str, tracker: Tracker) -> Publication:
@@ -199,7 +210,7 @@ def _to_hugging_face(weights: _Weights, to: str, tracker: Tracker) -> Publicatio
     name = weights.wishes.name or derived
     _make(weights, name, to)
     address = upload(weights.scratch, repository, weights.wishes.force, weights.wishes.private)
-    return Publication(name, address, (f"lungzoo predict SCAN -o mask.nii.gz --weights {to}",))
+    return Publication(name, address, (f"lungzoo predict SCAN -o mask.nii.gz --weights {to}",), *weights.facts)
 
 
 def _make(weights: _Weights, name: str, source: str) -> None:

@@ -16,8 +16,9 @@ from PIL import Image
 
 from lungzoo.errors import UsageError
 from lungzoo.inference.formats import check_output, write_output
-from lungzoo.inference.formats.overlay import choose_slices, outline
+from lungzoo.inference.formats.overlay import choose_slices, outline, sheet
 from lungzoo.inference.inputs import Input, Reading, find_inputs
+from lungzoo.inference.postprocess import PostprocessConfig
 from lungzoo.inference.predict import Settings, predict_scan
 from lungzoo.inference.predictor import Predictor
 from lungzoo.inference.result import Result
@@ -219,6 +220,18 @@ def test_a_sheet_of_a_volume(
         (label[..., 0] > label[..., 2] + 50).any() for label in labels
     )  # orange on grey: every slice has a number
     assert len({label.tobytes() for label in labels}) == 12  # of its own
+
+
+@pytest.mark.parametrize(("side_px", "step"), [(512, 1), (768, 2), (1024, 3)])
+def test_outlines_stay_whole_in_sheets_of_large_slices(
+    make_volume: Callable[..., Volume], side_px: int, step: int
+) -> None:
+    image, mask = np.full((2, side_px, side_px), -850, np.int16), np.zeros((2, side_px, side_px), np.uint8)
+    mask[:, 300:309, 300:309] = 1
+    result = Result(Path("scan"), make_volume(image), mask, [], (), (), 0.5, PostprocessConfig())
+    tile = sheet(result)[: -(-side_px // step), : -(-side_px // step)]
+    drawn = (tile[..., 0] != tile[..., 2])[side_px // step // 4 :]  # below the number
+    assert drawn.sum() == 4 * {1: 9, 2: 5, 3: 3}[step]
 
 
 def test_slices_with_the_most_lesion_are_drawn() -> None:

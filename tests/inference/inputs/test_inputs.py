@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -163,7 +164,19 @@ def test_a_volume_that_is_no_hu(
     make_volume: Callable[..., Volume], save_nifti: Callable[..., Path], tmp_path: Path
 ) -> None:
     (found,) = find(save_nifti(tmp_path / "a.nii", make_volume(np.abs(HU))))
-    with pytest.raises(DatasetError, match="nothing is below 0, though air is near -1000 HU"):
+    message = "nothing is below 0, though air is near -1000 HU.*If this is CT, put slope and offset right in the file"
+    with pytest.raises(DatasetError, match=message):
+        found.read()
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 255), (0, 0)])
+def test_a_mask_is_no_scan(values: tuple[int, int], tmp_path: Path) -> None:
+    voxels = np.where(np.arange(96).reshape(4, 4, 6) % 7 == 0, values[1], values[0]).astype(np.uint8)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "mask.nii")
+    (found,) = find(tmp_path / "mask.nii")
+    with pytest.raises(
+        DatasetError, match=r"mask\.nii: it has only the values 0.*, as masks have\. Give the CT that it"
+    ):
         found.read()
 
 
@@ -225,7 +238,7 @@ def test_ways_of_reading_that_go_with_no_input(series: Path, tmp_path: Path) -> 
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"holds no CT series: no DICOM files among 0 file\(s\)"):
+    with pytest.raises(DatasetError, match=r"holds no CT series: it is empty\. Give"):
         find(tmp_path)
 
 

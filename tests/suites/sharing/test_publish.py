@@ -233,8 +233,9 @@ def test_on_the_command_line(
         return CliRunner().invoke(app, [*arguments], catch_exceptions=False, env={"COLUMNS": "200"})
 
     done = run("weights", "publish", recorded.run_id[:12], "--to", str(folder), "--name", "mine-v1")
-    assert done.stdout.splitlines()[:2] == [
+    assert done.stdout.splitlines()[:3] == [
         f"Published 'mine-v1': {folder}/mine-v1, listed in {folder}/index.json.",
+        "It names 12 patients as the dataset does; licence: CC0-1.0.",
         f"  lungzoo predict SCAN -o mask.nii.gz --weights mine-v1 --hub {folder}",
     ]
     assert "mine-v1" in run("weights", "list", "--hub", str(folder)).stdout

@@ -60,13 +60,14 @@ def _print(outcome: Outcome, out: Path) -> None:
     held, grid = outcome.validation, outcome.grid
     if held.note:
         typer.echo(f"Note: {held.note}", err=True)
+    few = len(set(held.patients))
     typer.echo(
-        f"Validation: {len(held.rows)} slices of {len(set(held.patients))} patients, {grid.lesion_cases} with a lesion, "
+        f"Validation: {len(held.rows)} slices of {few} patients, {grid.lesion_cases} with a lesion, "
         f"{grid.empty_cases} without; {grid.dice.size} combinations, each "
         f"{'slice by itself' if grid.axes.per_slice else 'volume as a whole'}."
     )
     _print_rows(_validation_rows(outcome))
-    if (few := len(set(held.patients))) < FEW_PATIENTS:
+    if few < FEW_PATIENTS:
         typer.echo(f"Only {few} validation patients: what is chosen may fit these and no others.")
     if outcome.test is not None:
         patients = len(set(outcome.test.patients))

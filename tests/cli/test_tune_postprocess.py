@@ -65,6 +65,7 @@ def check(weights: Path, phantom: PreparedDataset, tmp_path: Path) -> None:
     assert any(line.startswith("chosen: ") for line in lines)
     assert f"Only {val} validation patients: what is chosen may fit these and no others." in lines
     assert any(line.startswith(f"Test, once: {6 * test} slices of {test} patients.") for line in lines)
+    assert f"Whatever the difference, p of {test} patients is {2 ** (1 - test):g} or more." in lines
     assert lines[-1].endswith(f"lungzoo predict SCAN -o mask.nii.gz --weights {out}")
 
     chosen = json.loads((out / "tuned.json").read_text())["validation"]["chosen"]

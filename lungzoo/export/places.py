@@ -49,11 +49,6 @@ def place_of(out: Path, kind: ExportFormat, name: str, force: bool) -> Place:
     if not out.name:
         raise UsageError(f"An export needs a name. Received: {out}. Give one such as {out / 'model'}.")
     place = Place(out, kind.beside(out), out.with_name(f"{out.name}.json"))
-    if kind.suffix == ".npz" and out.with_suffix(".toml").exists():
-        raise UsageError(
-            f"{out.with_suffix('.toml')} would be taken for the manifest of {out.name}. Choose another name, or move "
-            "it away."
-        )
     for path in place.paths:
         _check_free(path, path == out and not kind.suffix, force)
     check_writable(out)

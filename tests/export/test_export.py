@@ -59,7 +59,7 @@ def test_missing_extra(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_is_there_stays(tmp_path: Path) -> None:
-    for name in ("a.npz", "b.json", "c.npz.json"):
+    for name in ("a.npz", "b.toml", "c.npz.json"):
         (tmp_path / name).write_text("mine")
         out = tmp_path / f"{name[0]}.npz"
         with pytest.raises(UsageError, match=rf"{name} exists already\. Choose another name, or replace it with"):
@@ -68,15 +68,6 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "d.npz").mkdir()
     with pytest.raises(UsageError, match=r"d\.npz exists already and is another folder, which is not replaced"):
         check_request(Request("npz", tmp_path / "d.npz", force=True))
-
-
-def test_a_manifest_that_would_be_taken_for_the_new_one(tmp_path: Path) -> None:
-    (tmp_path / "a.toml").write_text("mine")
-    with pytest.raises(
-        UsageError, match=r"a\.toml would be taken for the manifest of a\.npz\. Choose another name, or"
-    ):
-        check_request(Request("npz", tmp_path / "a.npz", force=True))
-    check_request(Request("onnx", tmp_path / "a.onnx"))
 
 
 def test_a_path_without_a_name() -> None:
@@ -169,7 +160,7 @@ def test_command(tiny_weights: Path, tmp_path: Path) -> None:
     command = ["export", str(tiny_weights), "--to", "npz", "-o", str(out)]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert result.exit_code == 0
-    assert "MB, input any×any×any, 1 channel) with model.json and model.npz.json." in result.output
+    assert "MB, input any×any×any, 1 channel) with model.toml and model.npz.json." in result.output
     assert "Answers differ from lungzoo's by up to 0 in logits, 0 in probability" in result.output
     assert json.loads((tmp_path / "model.npz.json").read_text())["weights"]["name"] == "tiny"
     with pytest.raises(UsageError, match="exists already"):

@@ -103,14 +103,15 @@ def restore(arrays: Mapping[str, np.ndarray], classes: int, options: Mapping[str
         inputs.shape == known.shape == (len(labels), len(names))
         and len(labels) <= _MOST_LESIONS
         and witnesses.shape == (min(len(labels), _WITNESSES), classes)
-        and set(np.unique(labels).tolist()) == set(range(classes))
+        and 1 < len(found := set(np.unique(labels).tolist())) <= classes
+        and found <= set(range(classes))
         and 0 < rounds <= int(options["max_iter"])
         and 0 <= seed < 2**32
     ):
         raise ConfigError(
             f"'boosted_features' cannot be fitted on what the file holds: {len(labels)} labels, features "
             f"{inputs.shape}, {rounds} rounds. Expected are {len(names)} features of each of at most {_MOST_LESIONS} "
-            f"lesions, all {classes} classes, and at most {options['max_iter']} rounds."
+            f"lesions, two or more of {classes} classes, and at most {options['max_iter']} rounds."
         )
     train = Examples(np.where(known.astype(bool), inputs, np.nan).astype(np.float32), labels.astype(np.int64))
     with _one_thread():

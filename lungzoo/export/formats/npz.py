@@ -17,7 +17,7 @@ def write(job: Job, path: Path) -> None:
     second = job.second.arrays() if job.second else None
     sha256 = write_weights(job.whole, path, "float16" if job.quantise else None, second)
     about = {"file": path.name, "url": (), "sha256": sha256, "size_bytes": path.stat().st_size}
-    write_manifest(job.manifest.model_copy(update=about), path.with_suffix(".json"))
+    write_manifest(job.manifest.model_copy(update=about), path.with_suffix(".toml"))
 
 
 def run(path: Path, batch: np.ndarray) -> Outputs:
@@ -29,13 +29,13 @@ def run(path: Path, batch: np.ndarray) -> Outputs:
 
 
 def _manifest(path: Path) -> tuple[Path, ...]:
-    return (path.with_suffix(".json"),)
+    return (path.with_suffix(".toml"),)
 
 
 EXPORT_FORMATS.add(
     "npz",
     ExportFormat(
-        title="arrays of NumPy, with the architecture's settings as JSON",
+        title="arrays of NumPy, with the architecture's settings as TOML",
         suffix=".npz",
         reader="NumPy; as a model lungzoo",
         write=write,

@@ -15,6 +15,7 @@ import pytest
 from lungzoo.config import PhantomConfig
 from lungzoo.data.readers.phantom import PhantomReader
 from lungzoo.data.store import PreparedDataset
+from lungzoo.decoders.layers.resampling import AdaptiveAveragePooling, ResizeLike
 from lungzoo.export.agreement import compare
 from lungzoo.export.contract import EXPORT_FORMATS
 from lungzoo.export.export import Request, export_weights
@@ -157,6 +158,23 @@ MODELS = [
     "pspnet_mobilenetv2", "upernet_mobilenetv2", "deeplabv3plus_mobilenetv2", "segformer_mobilenetv2",
     "pan_mobilenetv2", "unet3plus_mobilenetv2", "fpn_mobilenetv2", "manet_mobilenetv2",
 ]  # fmt: skip
+
+
+def test_pooling_and_resizing_of_context_decoders_become_litert(tmp_path: Path) -> None:
+    """Of whole networks the slow tests below make sure; here are the layers that its converter has trouble with."""
+    import keras
+    import tensorflow as tf
+
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
+    image = keras.Input((None, None, 4))
+    network = keras.Model(image, ResizeLike()([AdaptiveAveragePooling(3)(image), image]))
+    signature = [keras.InputSpec(shape=(None, 4, 5, 4), dtype="float32", name="image")]
+    plain = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    file = str(tmp_path / "a.tflite")
+    network.export(file, "litert", verbose=False, input_signature=signature, target_spec=plain)
+    runner, batch = interpreter(file).get_signature_runner(), np.random.default_rng(0).random((1, 4, 5, 4), np.float32)
+    (answer,) = runner(**{next(iter(runner.get_input_details())): batch}).values()
+    assert answer == pytest.approx(np.asarray(network(batch)), abs=1e-6)
 
 
 @pytest.mark.slow

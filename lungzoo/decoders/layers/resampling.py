@@ -116,4 +116,5 @@ class ResizeLike(keras.layers.Layer):
 
 def _resample(x: Any, rows: Any, columns: Any) -> Any:
     rows, columns = ops.cast(rows, x.dtype), ops.cast(columns, x.dtype)
-    return ops.einsum("vw,bhwc->bhvc", columns, ops.einsum("uh,bhwc->buwc", rows, x))
+    # The map comes first: with the matrix first, LiteRT's converter loses the shape of what comes out.
+    return ops.einsum("buwc,vw->buvc", ops.einsum("bhwc,uh->buwc", x, rows), columns)

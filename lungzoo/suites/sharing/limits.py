@@ -37,7 +37,7 @@ def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
         found.append("The data are a synthetic phantom: it has seen no patient, and its figures mean nothing for any.")
     if manifest.source not in _KNOWN_STARTS:
         found.append(f"It started from '{manifest.source}', whose own training patients are not listed here.")
-    if manifest.second_stage or manifest.model.labels:
+    if manifest.second_stage:
         found.append(
             "Classes were learnt from lesions alone: what is marked by mistake is given one of them, too, and nothing "
             "says that it is none."

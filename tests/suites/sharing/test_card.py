@@ -88,6 +88,7 @@ def test_it_says_what_names_classes(manifest: WeightsManifest, record: RunRecord
     card = model_card(manifest.model_copy(update={"second_stage": second}), scored, "tiny-v1")
     assert "Lesions are told apart as benign, malignant by a second stage, `crop_cnn`" in card
     assert "Epochs: 1, of which epoch 1 was best" in card
+    assert "what is marked by mistake is given one of them, too" in card
     assert "AUC of the classes: 0.912 over 17 labelled slices" in card
     scored = replace(record, curves={"label_auc": float("nan"), "label_cases": 17.0})
     assert "AUC of the classes is undefined: the 17 labelled slices are of one class." in model_card(
@@ -96,6 +97,7 @@ def test_it_says_what_names_classes(manifest: WeightsManifest, record: RunRecord
     headed = manifest.model.model_copy(update={"labels": ("a", "b")})
     card = model_card(manifest.model_copy(update={"model": headed}), record, "tiny-v1")
     assert "Slices are told apart as a, b by a label head." in card
+    assert "marked by mistake" not in card  # a label head looks at whole slices, whatever is marked
 
 
 def test_limits(manifest: WeightsManifest, record: RunRecord) -> None:

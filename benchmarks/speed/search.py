@@ -72,7 +72,9 @@ def report(folder: Path) -> None:
     runs = sum(outcome.seconds for outcome in outcomes)
     print(f"{folder.name}: {len(outcomes)} trials, {sum(outcome.epochs for outcome in outcomes)} epochs, {wall:.0f} s")
     print(f"  training:          {training:7.0f} s, {training / wall:6.1%}")
-    rest = f"{(runs - training) / wall:6.1%}, {_each(outcomes):.1f} s a trial"
+    half = len(outcomes) // 2
+    halves = f"{_each(outcomes[:half]):.1f} s in the first half, {_each(outcomes[half:]):.1f} s in the second"
+    rest = f"{(runs - training) / wall:6.1%}, {_each(outcomes):.1f} s a trial ({halves})"
     print(f"  rest of the runs:  {runs - training:7.0f} s, {rest}")
     print(f"  the search's own:  {wall - runs:7.0f} s, {(wall - runs) / wall:6.1%}")
     print(f"  overhead on training: {wall / training - 1:.1%} (target: at most 3%)")

@@ -190,6 +190,8 @@ class Pipeline:
         options = tf.data.Options()
         options.deterministic = True
         options.threading.private_threadpool_size = 2  # the model's own may be down to one thread
+        # Nothing here is left to be tuned, and the tuner's thread lets who closes an iterator wait up to a minute.
+        options.autotune.enabled = False
         return batches.with_options(options).prefetch(4)
 
     def _check_shift(self, shift_px: int) -> None:

@@ -99,12 +99,12 @@ def upsample(x: Any, style: DecoderStyle, name: str, *, factor: int = 2, channel
     """
     from keras import layers
 
-    from lungzoo.decoders.layers.resampling import BilinearUpsampling
+    from lungzoo.decoders.layers.resampling import BilinearUpsampling, NearestUpsampling
 
     if factor == 1:
         return x
     if style.upsampling == "nearest":
-        return layers.UpSampling2D(factor, interpolation="nearest", name=f"{name}_up")(x)
+        return NearestUpsampling(factor, name=f"{name}_up")(x)
     if style.upsampling == "bilinear":
         return BilinearUpsampling(factor, name=f"{name}_up")(x)
     for number in range(factor.bit_length() - 1):

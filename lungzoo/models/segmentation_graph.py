@@ -73,7 +73,12 @@ def _translated(operation: Any, name: str) -> Any:
     """Return a new layer that computes the same under another name, and reloads."""
     import keras
 
-    from lungzoo.decoders.layers.resampling import AdaptiveAveragePooling, BilinearUpsampling, ResizeLike
+    from lungzoo.decoders.layers.resampling import (
+        AdaptiveAveragePooling,
+        BilinearUpsampling,
+        NearestUpsampling,
+        ResizeLike,
+    )  # fmt: skip
 
     kind = type(operation).__name__
     if kind == "Lambda":
@@ -84,8 +89,9 @@ def _translated(operation: Any, name: str) -> Any:
         return AdaptiveAveragePooling(int(grid[1]), name=name)
     if _PSP_UPSAMPLING.fullmatch(name):
         return ResizeLike(name=name)
-    if kind == "UpSampling2D" and operation.interpolation == "bilinear":
-        return BilinearUpsampling(operation.size[0], name=name)
+    if kind == "UpSampling2D":
+        growth = BilinearUpsampling if operation.interpolation == "bilinear" else NearestUpsampling
+        return growth(operation.size[0], name=name)
     config = {**operation.get_config(), "name": name}
     if getattr(getattr(operation, "activation", None), "__name__", "") == "swish":  # a function of the library's own
         config["activation"] = "silu"

@@ -45,6 +45,12 @@ def test_shapes_ranges_and_steps(dataset):
         assert set(np.unique(mask)) <= {0.0, 1.0}
 
 
+def test_closing_an_iterator_waits_for_no_tuning(dataset):
+    pipeline, rows = Pipeline(dataset, DataConfig(), 4), np.arange(10)
+    for made in (pipeline.training(rows, AugmentConfig(), 0, 0, 1), pipeline.evaluation(rows, 0, 0)):
+        assert made.options().autotune.enabled is False
+
+
 def test_image_and_mask_move_together(dataset):
     for image, mask, _ in batches(dataset, augment=AugmentConfig(shift_px=3, flip=True, intensity=0)):
         np.testing.assert_array_equal(image > 0.9, mask > 0)

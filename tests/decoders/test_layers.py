@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from lungzoo.decoders.layers.attention import PositionAttention
-from lungzoo.decoders.layers.resampling import AdaptiveAveragePooling, BilinearUpsampling, ResizeLike
+from lungzoo.decoders.layers.resampling import (
+    AdaptiveAveragePooling,
+    BilinearUpsampling,
+    NearestUpsampling,
+    ResizeLike,
+)  # fmt: skip
 
 
 def column(*values):
@@ -15,6 +20,19 @@ def column(*values):
 
 def flat(x):
     return np.asarray(x).ravel()
+
+
+def test_nearest_upsampling_by_hand():
+    assert flat(NearestUpsampling(2)(column(1, 2)))[:4].tolist() == [1, 1, 2, 2]
+    assert NearestUpsampling((1, 3))(column(1, 2)).shape == (1, 1, 6, 1)
+
+
+def test_nearest_upsampling_keeps_known_sides():
+    """TensorFlow's own repetition forgets the first of them, which nobody would see in the values."""
+    import tensorflow as tf
+
+    traced = tf.function(lambda x: NearestUpsampling(2)(x)).get_concrete_function(tf.TensorSpec((None, 3, 5, 4)))
+    assert tuple(traced.output_shapes) == (None, 6, 10, 4)
 
 
 def test_bilinear_upsampling_by_hand():

@@ -15,7 +15,7 @@ import pytest
 from lungzoo.config import PhantomConfig
 from lungzoo.data.readers.phantom import PhantomReader
 from lungzoo.data.store import PreparedDataset
-from lungzoo.decoders.layers.resampling import AdaptiveAveragePooling, ResizeLike
+from lungzoo.decoders.layers.resampling import AdaptiveAveragePooling, NearestUpsampling, ResizeLike
 from lungzoo.export.agreement import compare
 from lungzoo.export.contract import EXPORT_FORMATS
 from lungzoo.export.export import Request, export_weights
@@ -160,14 +160,27 @@ MODELS = [
 ]  # fmt: skip
 
 
-def test_pooling_and_resizing_of_context_decoders_become_litert(tmp_path: Path) -> None:
+def _pooled(image: Any) -> Any:
+    return ResizeLike()([AdaptiveAveragePooling(3)(image), image])
+
+
+def _doubled_twice(image: Any) -> Any:
+    from keras import layers
+
+    for _ in range(2):
+        image = layers.Conv2D(4, 3, padding="same")(NearestUpsampling(2)(image))
+    return image
+
+
+@pytest.mark.parametrize("part", [_pooled, _doubled_twice])
+def test_parts_of_decoders_become_litert(part: Callable[[Any], Any], tmp_path: Path) -> None:
     """Of whole networks the slow tests below make sure; here are the layers that its converter has trouble with."""
     import keras
     import tensorflow as tf
 
     interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
     image = keras.Input((None, None, 4))
-    network = keras.Model(image, ResizeLike()([AdaptiveAveragePooling(3)(image), image]))
+    network = keras.Model(image, part(image))
     signature = [keras.InputSpec(shape=(None, 4, 5, 4), dtype="float32", name="image")]
     plain = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     file = str(tmp_path / "a.tflite")

@@ -11,6 +11,19 @@ Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable("lungzoo")
+class NearestUpsampling(keras.layers.UpSampling2D):
+    """Repeat pixels, as UpSampling2D does, and keep the sides known where those of the input are.
+
+    TensorFlow forgets them, and LiteRT's converter refuses maps that are doubled twice in a row.
+    """
+
+    def call(self, x: Any) -> Any:
+        """(B, H, W, C) -> (B, size[0]·H, size[1]·W, C)."""
+        _, height, width, channels = ops.shape(x)
+        return ops.reshape(super().call(x), (-1, height * self.size[0], width * self.size[1], channels))
+
+
+@keras.saving.register_keras_serializable("lungzoo")
 class BilinearUpsampling(keras.layers.Layer):
     """Multiply height and width by a whole `factor`, exactly as bilinear resizing does.
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lungzoo.cli.output import JSON_OPTION
+from lungzoo.cli.output import JSON_OPTION, make_console
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from lungzoo.suites.compare.differences import Compared, Difference
 
-WIDTH = 160  # of files and pipes
 SIDE = "A run (its id, or the beginning of it), an arm as 'SUITE:ARM', or a suite (its name, or its .toml file)"
 
 
@@ -37,14 +36,11 @@ def compare(
 
 
 def _print(compared: Compared) -> None:
-    from rich.console import Console
     from rich.text import Text
 
     from lungzoo.suites.compare.words import remarks, title, verdict
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH, force_terminal=False)
+    console = make_console()
     console.print(Text(f"First: {compared.first.name}\nSecond: {compared.second.name}"))
     every = zip(compared.pairs, compared.differences, compared.others, strict=True)
     for pair, difference, others in every:

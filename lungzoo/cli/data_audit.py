@@ -10,7 +10,7 @@ import typer
 
 from lungzoo.cli.data_split import SET_OPTION, data_config
 from lungzoo.cli.hubs import HUB_OPTION, use_hubs
-from lungzoo.cli.output import JSON_OPTION
+from lungzoo.cli.output import JSON_OPTION, make_console
 
 if TYPE_CHECKING:
     from lungzoo.data.splits.audit import Audit
@@ -82,7 +82,6 @@ def _of_weights(name: str, dataset: PreparedDataset, split: Split) -> Audit:
 
 
 def _show(done: Audit) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -95,7 +94,7 @@ def _show(done: Audit) -> None:
             more = ["…"] if found.count > len(found.examples) else []
             examples = "\n".join([*found.examples, *more])
             table.add_row(Text(found.kind), Text(found.between), str(found.count), Text(examples))
-        Console().print(table)
+        make_console().print(table)
     else:
         typer.echo(f"Nothing shared. Looked for: {', '.join(done.looked_for)}.")
     for note in done.notes:

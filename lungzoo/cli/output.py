@@ -7,11 +7,14 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-_PIPED_WIDTH = 160  # of files and pipes, which do not say how wide they are
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPED_WIDTH = 160  # of files and pipes, which do not say how wide they are
 JSON_OPTION = typer.Option(False, "--json", help="Print JSON for programs.")
 
 
@@ -23,7 +26,6 @@ def print_listing(rows: list[dict[str, Any]], as_json: bool, hidden: tuple[str, 
     if not rows:
         typer.echo("Nothing matches.")
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -33,10 +35,15 @@ def print_listing(rows: list[dict[str, Any]], as_json: bool, hidden: tuple[str, 
         table.add_column(column, no_wrap=column == "name", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_text(row[column])) for column in shown))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_PIPED_WIDTH)
-    console.print(table)
+    make_console().print(table)
+
+
+def make_console(console: Console | None = None) -> Console:
+    """Return a console for tables, the given one or that of stdout; a wide one where that is no terminal."""
+    from rich.console import Console
+
+    console = console or Console()
+    return console if console.is_terminal else Console(file=console.file, width=PIPED_WIDTH, force_terminal=False)
 
 
 @contextmanager

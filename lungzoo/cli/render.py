@@ -9,10 +9,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from lungzoo.cli.output import make_console
 from lungzoo.suites.report.columns import Column, columns, verdict
 from lungzoo.suites.report.table import ResultTable, Row
 
-PLAIN_WIDTH = 160  # of files and pipes, which grow where that is too little
 MIN_ARM_WIDTH = 20
 
 
@@ -22,9 +22,7 @@ def print_table(table: ResultTable, console: Console | None = None) -> None:
     Where the terminal is too narrow for every column, secondary ones are left out, then arms wrap, then each arm
     becomes a block of lines. Figures are never cut.
     """
-    console = console or Console()
-    if not console.is_terminal:
-        console = Console(file=console.file, width=PLAIN_WIDTH, force_terminal=False)
+    console = make_console(console)
     console.print(Text(table.plan.title, style="bold"))
     _print_results(table, console)
     for row in table.rows:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lungzoo.cli.output import make_console
 from lungzoo.cli.tune_postprocess import postprocess
 
 if TYPE_CHECKING:
@@ -162,15 +163,12 @@ def apply_(
 def _print_space(space: SpaceConfig) -> None:
     import math
 
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from lungzoo.search.space import count_combinations, values_of
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
+    console = make_console()
     console.print(Text(space.title, style="bold"))
     if space.description:
         console.print(Text(space.description))
@@ -209,7 +207,6 @@ def _ahead(plan: SearchPlan) -> str:
 
 
 def _print_results(results: SearchResults) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -219,9 +216,7 @@ def _print_results(results: SearchResults) -> None:
         table.add_column(heading)
     for row in rows:
         table.add_row(*map(Text, row))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
+    console = make_console()
     console.print(table)
     if len(results.outcomes) > len(rows):
         console.print(f"{len(results.outcomes) - len(rows)} more in the artifact trials.csv.")

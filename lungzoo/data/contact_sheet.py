@@ -9,7 +9,7 @@ import numpy as np
 
 from lungzoo.config import AugmentConfig, DataConfig
 from lungzoo.data.store import PreparedDataset
-from lungzoo.data.summary import MIN_READERS, lesion_areas_px
+from lungzoo.data.summary import MIN_READERS
 from lungzoo.errors import storage_error
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def contact_sheet(dataset: PreparedDataset, path: Path | str, rows: int = 4, col
     Raises:
         StorageError: the file cannot be written.
     """
-    area_px = lesion_areas_px(dataset)
+    area_px = dataset.lesion_px(MIN_READERS)
     chosen = choose_spread(area_px, dataset.cases["patient"].to_numpy(), rows * columns)
     columns = max(min(columns, len(chosen)), min(columns, _LEAST_COLUMNS))
     rows = -(-len(chosen) // columns)

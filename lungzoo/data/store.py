@@ -32,6 +32,7 @@ COLUMNS = (
     *("case", "patient", "volume", "z", "label", "readers", "source"),
     *("spacing_z_mm", "spacing_y_mm", "spacing_x_mm"),
 )
+_CHUNK_BYTES = 16 * 2**20  # of masks at a time, so that memory stays flat
 DTYPES: dict[str, np.dtype[Any]] = {"hu": np.dtype("<i2"), "uint8": np.dtype("u1")}
 
 
@@ -120,19 +121,23 @@ class PreparedDataset:
         if self._shut is not None and self._shut[rows].any():
             raise DatasetError(f"{self.name}: masks of the test split were asked for, which is shut. This is a defect.")
         bits = np.asarray(self.masks[rows])
-        needed = min(min_readers, len(self.mask_bits))
-        return (np.bitwise_count(bits) >= needed).astype(np.uint8)
+        return (np.bitwise_count(bits) >= self._needed(min_readers)).astype(np.uint8)
+
+    def _needed(self, min_readers: int) -> int:
+        return min(min_readers, len(self.mask_bits))
 
     def lesion_px(self, min_readers: int) -> np.ndarray:
         """Return int64 (N,): the lesion area of every slice in pixels, by the rule of `consensus`."""
-        if min_readers not in self._lesion_px:
+        needed = self._needed(min_readers)
+        if needed not in self._lesion_px:
             areas = np.zeros(len(self), np.int64)
             open_rows = np.arange(len(self)) if self._shut is None else np.flatnonzero(~self._shut)
-            for start in range(0, len(open_rows), 256):
-                rows = open_rows[start : start + 256]
-                areas[rows] = self.consensus(rows, min_readers).sum(axis=(1, 2), dtype=np.int64)
-            self._lesion_px[min_readers] = areas
-        return self._lesion_px[min_readers]
+            step = max(1, _CHUNK_BYTES // max(1, self.masks[:1].size))
+            for start in range(0, len(open_rows), step):
+                rows = open_rows[start : start + step]
+                areas[rows] = self.consensus(rows, needed).sum(axis=(1, 2), dtype=np.int64)
+            self._lesion_px[needed] = areas
+        return self._lesion_px[needed]
 
     def disputed(self, min_readers: int) -> np.ndarray:
         """Return bool (N,): some reader drew on the slice, but no pixel has `min_readers` of them."""

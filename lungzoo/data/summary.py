@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ MIN_READERS = 2
 BINS = {"mm": (0, 4, 6, 8, 10, 15, 20, 30), "px": (0, 4, 8, 12, 16, 24, 32, 64)}
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 UNLABELLED = "unlabelled"
-_CHUNK_BYTES = 16 * 2**20
 # Columns of some readers whose values are worth counting.
 _COUNTED = ("published_split", "lung_mask")
 
@@ -37,7 +35,7 @@ def summarise(dataset: PreparedDataset) -> dict[str, Any]:
         columns that only some readers make, and `notes` is what the import noted.
     """
     cases = dataset.cases
-    area_px, drawn = _areas_px(dataset)
+    area_px, disputed = dataset.lesion_px(MIN_READERS), dataset.disputed(MIN_READERS)
     return {
         "name": dataset.name,
         **{key: dataset.info.get(key, "") for key in ("reader", "title", "licence")},
@@ -48,8 +46,8 @@ def summarise(dataset: PreparedDataset) -> dict[str, Any]:
         "volumes": int(cases["volume"].nunique()),
         "slices": len(dataset),
         "slices_with_lesion": int((area_px > 0).sum()),
-        "slices_disputed": int(((area_px == 0) & drawn).sum()),
-        "slices_empty": int((~drawn).sum()),
+        "slices_disputed": int(disputed.sum()),
+        "slices_empty": int(((area_px == 0) & ~disputed).sum()),
         "spacing": _spacing(dataset),
         "labels": _labels(dataset),
         "lesion_diameter": _lesion_diameters(dataset, area_px),
@@ -59,28 +57,6 @@ def summarise(dataset: PreparedDataset) -> dict[str, Any]:
         "notes": [str(note) for note in dataset.info.get("notes", [])],
         "fingerprint": dataset.fingerprint,
     }
-
-
-def lesion_areas_px(dataset: PreparedDataset) -> np.ndarray:
-    """Return the consensus lesion area of every slice, int64 (N,), in pixels."""
-    return _areas_px(dataset)[0]
-
-
-def _areas_px(dataset: PreparedDataset) -> tuple[np.ndarray, np.ndarray]:
-    """Consensus area of each slice, and whether anyone drew on it."""
-    area = np.zeros(len(dataset), np.int64)
-    drawn = np.zeros(len(dataset), bool)
-    for rows in _chunks(dataset):
-        area[rows] = dataset.consensus(rows, MIN_READERS).sum(axis=(1, 2), dtype=np.int64)
-        drawn[rows] = dataset.masks[rows].any(axis=(1, 2))
-    return area, drawn
-
-
-def _chunks(dataset: PreparedDataset) -> Iterator[np.ndarray]:
-    height, width = dataset.masks.shape[1:]
-    step = max(1, _CHUNK_BYTES // (height * width))
-    for start in range(0, len(dataset), step):
-        yield np.arange(start, min(start + step, len(dataset)))
 
 
 def _spacing(dataset: PreparedDataset) -> dict[str, Any]:

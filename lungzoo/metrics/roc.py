@@ -1,4 +1,4 @@
-"""Area under the ROC curve of a two-class score, with its interval, and the difference of two on the same cases.
+"""Area under the ROC curve of a two-class score, with its interval.
 
 Answers where a class is missing: with cases of one class only, or none, AUC and interval are NaN. With a single case of
 a class the area is known and its variance is not: the interval is NaN. A score that is NaN is refused.
@@ -36,22 +36,6 @@ class RocArea:
     high: float
     positives: int
     negatives: int
-
-
-@dataclass(frozen=True)
-class RocDifference:
-    """The difference of two areas on the same cases, first minus second.
-
-    Args:
-        difference: in [-1, 1]; NaN where a class is missing.
-        low, high: ends of the interval; NaN where a class has fewer than two cases.
-        p_value: two-sided, of no difference; NaN where it has no variance.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
 
 
 def auc(positive: np.ndarray, score: np.ndarray) -> float:
@@ -120,29 +104,6 @@ def mean_roc_area(positive: np.ndarray, scores: np.ndarray, level: float = 0.95)
     covariance = _covariance(_placements(labels, np.stack([score for _, score in pairs])))
     half = quantile * math.sqrt(max(0.0, float(covariance.mean())))
     return RocArea(area, max(0.0, area - half), min(1.0, area + half), m, n)
-
-
-def roc_difference(positive: np.ndarray, first: np.ndarray, second: np.ndarray, level: float = 0.95) -> RocDifference:
-    """Compare the areas of two scores of the same cases (DeLong's paired test).
-
-    Args:
-        positive: bool (n,).
-        first, second: (n,) scores, as for `auc`.
-        level: coverage of the interval, in (0, 1).
-
-    Raises:
-        UsageError: arrays or level that do not fit, or NaN scores.
-    """
-    quantile = _quantile(level)
-    positive, first = _checked(positive, first)
-    positive, second = _checked(positive, second)
-    difference = auc(positive, first) - auc(positive, second)
-    if min(int(positive.sum()), int((~positive).sum())) < 2:
-        return RocDifference(difference, float("nan"), float("nan"), float("nan"))
-    covariance = _covariance(_placements(positive, np.stack([first, second])))
-    error = math.sqrt(max(0.0, covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]))
-    p_value = 2 * NormalDist().cdf(-abs(difference) / error) if error > 1e-12 else float("nan")
-    return RocDifference(difference, difference - quantile * error, difference + quantile * error, p_value)
 
 
 def _placements(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -126,10 +126,6 @@ class ThresholdCounts:
         """Return the figures at each threshold, in their order."""
         return [self._figures(place) for place in range(len(self.thresholds))]
 
-    def best_mean_dice(self) -> ThresholdFigures | None:
-        """Return the figures at the lowest threshold of the highest mean Dice; None without a lesion case."""
-        return max(self.curve(), key=lambda figures: figures.mean_dice) if self.lesion_cases else None
-
     def _figures(self, place: int) -> ThresholdFigures:
         hits, false = self.true_positive[place], self.false_positive[place]
         pooled = Overlap(hits, false, self.lesion_px - hits)

@@ -179,12 +179,6 @@ BACKBONES: Mapping[str, _Family] = {
     **dict.fromkeys((f"efficientnetb{size}" for size in range(8)), _TORCH),
 }
 
-REFUSED: Mapping[str, str] = dict.fromkeys(
-    ("densenet121", "densenet169", "densenet201"),
-    "its layer names contain '/', which Keras 3 refuses; lungzoo's own encoders have it",
-)
-"""Backbones of the library that do not build, and why."""
-
 
 @dataclass(frozen=True)
 class LibraryModel:

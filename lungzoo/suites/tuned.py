@@ -24,11 +24,6 @@ def load_tuned(name: str) -> TunedConfig:
     return parse(TunedConfig, read_toml(path), f"Tuned settings {path.name}")
 
 
-def is_tuned(recipe: str) -> bool:
-    """Tell whether a recipe names the result of a search."""
-    return recipe.startswith(TUNED)
-
-
 def with_tuned(values: dict[str, Any], where: str) -> dict[str, Any]:
     """Put the settings that a search found on top of an experiment's, where its recipe names them.
 
@@ -43,7 +38,7 @@ def with_tuned(values: dict[str, Any], where: str) -> dict[str, Any]:
         UsageError: there is no such result, or it is of another model.
     """
     recipe = values["transfer"]["recipe"]
-    if not is_tuned(recipe):
+    if not recipe.startswith(TUNED):
         return values
     tuned = load_tuned(recipe.removeprefix(TUNED))
     if tuned.model != values["model"]["name"]:

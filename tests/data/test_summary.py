@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from lungzoo.config import PhantomConfig
-from lungzoo.data import summary as summary_module
+from lungzoo.data import store as store_module
 from lungzoo.data.contact_sheet import choose_spread, contact_sheet
 from lungzoo.data.readers.lidc_slices import LidcSlicesReader
 from lungzoo.data.readers.phantom import PhantomReader
 from lungzoo.data.store import PreparedDataset
-from lungzoo.data.summary import lesion_areas_px, summarise
+from lungzoo.data.summary import MIN_READERS, summarise
 from lungzoo.data.writer import import_dataset
 from lungzoo.errors import StorageError
 
@@ -103,11 +103,12 @@ class TestSummarise:
 
     def test_chunks_do_not_change_the_answer(self, dataset, monkeypatch):
         whole = summarise(dataset)
-        monkeypatch.setattr(summary_module, "_CHUNK_BYTES", 2 * 6 * 6)
-        assert summarise(dataset) == whole
+        monkeypatch.setattr(store_module, "_CHUNK_BYTES", 2 * 6 * 6)
+        assert summarise(PreparedDataset(dataset.path)) == whole
 
     def test_areas(self, dataset):
-        assert lesion_areas_px(dataset).tolist() == [4, 16, 0, 9, 0]
+        assert dataset.lesion_px(MIN_READERS).tolist() == [4, 16, 0, 9, 0]
+        assert dataset.disputed(MIN_READERS).tolist() == [False, False, False, False, True]
 
 
 class TestChooseSpread:

@@ -1,4 +1,4 @@
-"""Areas, DeLong's variance by its definition, and the paired test."""
+"""Areas, and DeLong's variance by its definition."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lungzoo.errors import UsageError
-from lungzoo.metrics.roc import RocArea, auc, mean_roc_area, roc_area, roc_difference
+from lungzoo.metrics.roc import RocArea, auc, mean_roc_area, roc_area
 
 POSITIVE = np.array([True, True, False, False])
 Z = 1.959963984540054
@@ -50,26 +50,12 @@ def test_agrees_with_the_definition(levels):
     rng = np.random.default_rng(levels)
     for _ in range(50):
         positive = np.append(rng.random(60) < 0.4, [True, True, False, False])
-        first, second = (np.round((rng.random(64) + 0.3 * positive) * levels) for _ in range(2))
-        kernels = kernel(positive, first), kernel(positive, second)
-        found = roc_area(positive, first, level=0.5)  # narrow, so that nothing is cut off
-        half = 0.6744897501960817 * math.sqrt(variance(kernels[0])[0, 0])
-        assert (found.auc, found.low, found.high) == pytest.approx(
-            (kernels[0].mean(), kernels[0].mean() - half, kernels[0].mean() + half)
-        )
-        covariance = variance(*kernels)
-        error = math.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-        paired = roc_difference(positive, first, second)
-        assert paired.difference == pytest.approx(kernels[0].mean() - kernels[1].mean())
-        assert paired.high - paired.low == pytest.approx(2 * Z * error)
-        assert paired.p_value == pytest.approx(math.erfc(abs(paired.difference) / error / math.sqrt(2)))
-
-
-def test_equal_scores_do_not_differ():
-    score = np.array([4.0, 2.0, 3.0, 1.0])
-    found = roc_difference(POSITIVE, score, score)
-    assert (found.difference, found.low, found.high) == (0, 0, 0)
-    assert math.isnan(found.p_value)
+        score = np.round((rng.random(64) + 0.3 * positive) * levels)
+        by_pair = kernel(positive, score)
+        found = roc_area(positive, score, level=0.5)  # narrow, so that nothing is cut off
+        half = 0.6744897501960817 * math.sqrt(variance(by_pair)[0, 0])
+        area = by_pair.mean()
+        assert (found.auc, found.low, found.high) == pytest.approx((area, area - half, area + half))
 
 
 def test_intervals_cover_about_as_often_as_they_say():
@@ -93,10 +79,6 @@ def test_intervals_cover_about_as_often_as_they_say():
 def test_answers_where_a_class_is_missing(positive, expected):
     score, positive = np.arange(float(len(positive))), np.array(positive, bool)
     assert tuple(vars(roc_area(positive, score)).values()) == pytest.approx(tuple(vars(expected).values()), nan_ok=True)
-    difference = roc_difference(positive, score, score)
-    assert math.isnan(difference.difference) == math.isnan(expected.auc)
-    assert math.isnan(difference.low)
-    assert math.isnan(difference.p_value)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +90,7 @@ def test_answers_where_a_class_is_missing(positive, expected):
     ],
 )
 def test_what_does_not_fit_is_refused(positive, score, message):
-    for compute in (auc, roc_area, lambda first, second: roc_difference(first, second, second)):
+    for compute in (auc, roc_area):
         with pytest.raises(UsageError, match=message):
             compute(positive, np.array(score))
 

@@ -12,12 +12,15 @@ from lungzoo.encoders import ENCODERS
 from lungzoo.errors import ConfigError
 from lungzoo.models import segmentation_models as provider
 from lungzoo.models.assemble import build_model
-from lungzoo.models.segmentation_models import ARCHITECTURES, BACKBONES, REFUSED, LibraryModel
+from lungzoo.models.segmentation_models import ARCHITECTURES, BACKBONES, LibraryModel
 from lungzoo.models.zoo import MODELS
 
 pytestmark = pytest.mark.skipif(provider.hidden_reason() is not None, reason=str(provider.hidden_reason()))
 
 NAMES = sorted(f"sm/{decoder}_{backbone}" for decoder in ARCHITECTURES for backbone in BACKBONES)
+
+# Their layers' names contain "/", which Keras 3 refuses; lungzoo's own encoders have them.
+DO_NOT_BUILD = ("densenet121", "densenet169", "densenet201")
 
 # Each architecture; and backbones with groups, squeeze and excitation, an activation or a sum of the library's own.
 SMALL = {
@@ -56,13 +59,13 @@ print(len(MODELS.names("sm/*")), sorted(heavy & set(sys.modules)))
 
 def test_backbones_are_those_of_the_library():
     names = provider.library().get_available_backbone_names()
-    assert sorted(names) == sorted({**BACKBONES, **REFUSED})
+    assert sorted(names) == sorted((*BACKBONES, *DO_NOT_BUILD))
     assert MODELS.names("sm/*") == NAMES
 
 
 def test_refused_backbones_do_not_build():
     # When this fails, the backbones have become rows.
-    for backbone in REFUSED:
+    for backbone in DO_NOT_BUILD:
         with pytest.raises(ValueError, match="cannot contain character `/`"):
             provider.library().Unet(backbone, encoder_weights=None)
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from lungzoo.atomic import write_atomic
 from lungzoo.data.near import METHOD, NearPair, Pictures, find_near
 from lungzoo.data.near.search import Progress
 from lungzoo.data.splits.split import PARTS, Split
@@ -182,13 +181,9 @@ def save_audit(dataset: PreparedDataset, audit: Audit) -> None:
     path = dataset.path / AUDIT_FILE
     splits = {**_recorded(dataset), audit.split_fingerprint: audit.to_dict()}
     text = json.dumps({"dataset_fingerprint": dataset.fingerprint, "method": METHOD, "splits": splits}, indent=1)
-    half = path.with_name(f".{AUDIT_FILE}.{os.getpid()}")
     try:
-        half.write_text(text + "\n", encoding="utf-8")
-        os.replace(half, path)
+        write_atomic(path, text + "\n")
     except OSError as error:
-        with suppress(OSError):
-            half.unlink()
         raise storage_error("keep the audit in", error) from error
 
 

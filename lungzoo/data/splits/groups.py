@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from lungzoo.atomic import write_atomic
 from lungzoo.content import cache_dir
 from lungzoo.data.near import METHOD, NearPair, Pictures, find_near
 from lungzoo.data.near.search import Progress
@@ -72,11 +72,6 @@ def _load(path: Path, rows: int) -> list[NearPair] | None:
 
 def _save(path: Path, pairs: list[NearPair]) -> None:
     rows = [[pair.first, pair.second, pair.correlation, *pair.shift_px, *pair.flip] for pair in pairs]
-    half = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
+    with suppress(OSError):  # a cache that cannot be written costs time, not results
         path.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text(json.dumps(rows), encoding="utf-8")
-        os.replace(half, path)
-    except OSError:
-        with suppress(OSError):  # a cache that cannot be written costs time, not results
-            half.unlink()
+        write_atomic(path, json.dumps(rows))

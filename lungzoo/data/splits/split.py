@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from lungzoo.data.store import PreparedDataset
 
 __all__ = [
-    *("PARTS", "UNNAMED", "Split", "grouping_of", "middle_slices", "needs_near"),
+    *("OWN_SPLIT", "PARTS", "UNNAMED", "Split", "grouping_of", "middle_slices", "needs_near"),
     *("select_rows", "split_dataset", "split_patients"),
 ]
 
+OWN_SPLIT = ("split", "folds", "fold", "inner_folds", "inner_fold", "groups", "stratify")
+"""Keys of the data config that deal patients out, which a split from a file has no use for."""
 _UNSAID = {"grouping": "patient", "scheme": "random"}
 # What `Split.grouping` says where near-duplicates stand in for patients that the source does not name.
 UNNAMED = "near, patients unknown"
@@ -250,8 +252,7 @@ def _lesion_sizes(dataset: PreparedDataset, config: DataConfig) -> pd.Series:
 
 
 def _from_file(dataset: PreparedDataset, config: DataConfig) -> Split:
-    own = ("split", "folds", "fold", "inner_folds", "inner_fold", "groups", "stratify")
-    if given := [key for key in own if getattr(config, key) != DataConfig.model_fields[key].default]:
+    if given := [key for key in OWN_SPLIT if getattr(config, key) != DataConfig.model_fields[key].default]:
         raise ConfigError(f"data.split_file says who is in which part. Remove data.{given[0]}.")
     path = Path(str(config.split_file))
     split = Split.load(path)

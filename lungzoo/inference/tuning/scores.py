@@ -29,11 +29,6 @@ class CaseScores:
         """Mean over the cases with a lesion; NaN where there are none."""
         return mean_of(self.dice)
 
-    @property
-    def marked_rate(self) -> float:
-        """Share of the cases without a lesion that are marked; NaN where there are none."""
-        return mean_of(self.marked)
-
 
 def mean_of(values: np.ndarray) -> float:
     """Return the mean of the values that are no NaN; NaN where there are none."""

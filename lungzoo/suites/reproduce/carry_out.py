@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lungzoo.checks import check_experiment
 from lungzoo.config import DataConfig, ExperimentConfig
-from lungzoo.data.splits.split import split_dataset
+from lungzoo.data.splits.split import OWN_SPLIT, split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError, LungzooError, TrackingError, UsageError
 from lungzoo.events import Observer
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 # Its runs are no suite's, so nothing takes them for the originals.
 EXPERIMENT = "reproduce"
-_OWN_SPLIT = ("split", "folds", "fold", "inner_folds", "inner_fold", "groups", "stratify")
 
 
 class NotReproduced(LungzooError):
@@ -103,7 +102,7 @@ def _with_split(original: Original, dataset: PreparedDataset) -> DataConfig:
                 return data
         except ConfigError:
             pass  # near-duplicates are searched for in another way now; who was where is on file
-    dealt = {key: DataConfig.model_fields[key].default for key in _OWN_SPLIT}
+    dealt = {key: DataConfig.model_fields[key].default for key in OWN_SPLIT}
     saved = {"split_file": str(original.split_file.resolve()), "split_sha256": original.split.fingerprint}
     return data.model_copy(update={**dealt, **saved})
 

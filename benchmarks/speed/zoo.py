@@ -1,6 +1,6 @@
 """Parameters, multiply-adds and milliseconds per slice of the models, written to docs/models.json.
 
-Measures the rows that have no record yet, one after the other, and saves after each, so that an interrupted run goes
+Encoders that are not in `lungzoo/encoders/facts.json` yet are written there first. Measures the rows that have no record yet, one after the other, and saves after each, so that an interrupted run goes
 on where it was. Times are of this machine, which should be idle:
 
     python benchmarks/speed/zoo.py                    # what is missing
@@ -28,6 +28,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 from lungzoo.decoders import DECODERS
 from lungzoo.encoders import ENCODERS
+from lungzoo.encoders.facts import recorded
+from lungzoo.encoders.facts import write_facts as write_encoders
 from lungzoo.models.zoo import MODELS
 
 PATH = Path(__file__).resolve().parent.parent.parent / "docs" / "models.json"
@@ -42,6 +44,8 @@ SMALL = (
 
 def main() -> None:
     arguments = read_arguments()
+    if new := [name for name in ENCODERS.names() if recorded(name) is None]:
+        write_encoders(new)
     rows = [name for name in table_rows() if fnmatchcase(name, arguments.only or "*")]
     facts = read_facts(fresh=arguments.fresh)
     if arguments.only is None:

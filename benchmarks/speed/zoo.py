@@ -1,8 +1,8 @@
 """Parameters, multiply-adds and milliseconds per slice of the models, written to docs/models.json.
 
-Encoders that are not in `lungzoo/encoders/facts.json` yet are written there first. Measures the rows that have no record
-yet, one after the other, and saves after each, so that an interrupted run goes on where it was. Times are of this
-machine, which should be idle:
+Encoders that are not in `lungzoo/encoders/facts.json` yet are written there first. Measures the rows that have no
+record yet, one after the other, and saves after each, so that an interrupted run goes on where it was. Times are of
+this machine, which should be idle:
 
     python benchmarks/speed/zoo.py                    # what is missing
     python benchmarks/speed/zoo.py --only 'fpn_*'     # these once more

@@ -195,13 +195,13 @@ def check_leakage(
 def find_leakage(manifest: WeightsManifest | None, split: Split, dataset: PreparedDataset | None = None) -> list[str]:
     """Return a sentence for everything that lets training see the test split; quick, so no search for duplicates."""
     found = []
-    if manifest is not None and manifest.trained_on is not None:
-        trained_on = manifest.trained_on
-        if both := common_patients((*trained_on.patients.train, *trained_on.patients.val), split.test):
-            found.append(
-                f"The weights '{manifest.name}' were trained on {len(both)} of the {len(split.test)} test patients, "
-                f"such as {both[0]}. Use the split they were trained with (data.split_seed = {trained_on.split_seed})."
-            )
+    about = manifest.trained_on if manifest else None
+    if manifest and about and (both := common_patients(manifest.seen, split.test)):
+        who = "" if common_patients(about.learnt_from, split.test) else ", or what they started from,"
+        found.append(
+            f"The weights '{manifest.name}'{who} were trained on {len(both)} of the {len(split.test)} test patients, "
+            f"such as {both[0]}. Use the split they were trained with (data.split_seed = {about.split_seed})."
+        )
     shared = shared_patients(split)
     if dataset is not None:
         audit = recorded_audit(dataset, split)

@@ -7,18 +7,20 @@ import hashlib
 import json
 import tempfile
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lungzoo.checks import check_experiment, leakage_warning, stages_of, without_parts
+from lungzoo.checks import check_experiment, check_leakage, check_settings, stages_of, without_parts
 from lungzoo.classifiers.second_stage import SecondStage
-from lungzoo.config import ExperimentConfig, ModelConfig
+from lungzoo.config import ExperimentConfig
 from lungzoo.data.pipeline import Pipeline, View
 from lungzoo.data.preprocess.grey import measure_statistics
-from lungzoo.data.splits.split import PARTS, Split, select_rows, split_dataset
+from lungzoo.data.splits.split import PARTS, select_rows, split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import (
     DivergedError,
@@ -41,7 +43,7 @@ from lungzoo.tracking.workspace import Workspace, exclusive
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
 from lungzoo.training.cost import training_cost, whole_cost
 from lungzoo.training.trial import JUDGED, Trial
-from lungzoo.weights.manifest import write_manifest
+from lungzoo.weights.manifest import WeightsManifest, write_manifest
 
 WEIGHTS_FILE = "weights.npz"
 
@@ -142,6 +144,8 @@ class _Run:
         self.split = split_dataset(dataset, config.data)
         self.dataset = dataset = without_parts(dataset, self.split, JUDGED if trial else PARTS)
         self.rows = select_rows(dataset, self.split, config.data)
+        _, start = check_settings(config, tracker)
+        self.inherited = start.seen if start else ()
         fingerprint = config.fingerprint(dataset.fingerprint)
         if trial:
             self.rows["test"] = self.rows["test"][:0]
@@ -152,7 +156,7 @@ class _Run:
             status="failed",
             config=config.model_dump(mode="json"),
             dataset=describe_dataset(dataset),
-            split=describe_split(self.split, self.rows, leakage_warning(config, dataset, tracker)),
+            split=describe_split(self.split, self.rows, check_leakage(start, self.split, dataset, allow=True) or ""),
             environment=describe_environment(),
             parts=parts_of(config),
             trial=trial.describe() if trial else {},
@@ -338,7 +342,8 @@ class _Run:
             self.split.save(folder / "split.json")
             _write_plain(record, progress, folder)
             built = effective_model(config.model, config.transfer)
-            _save_weights(model, second.stage if second else None, built, record, self.split, folder / "weights")
+            manifest = partial(weights_manifest, record, built, self.split, inherited=self.inherited)
+            _save_weights(model, second.stage if second else None, manifest, folder / "weights")
             size_mb = (folder / "weights" / WEIGHTS_FILE).stat().st_size / 1e6
             record = dataclasses.replace(record, cost={**record.cost, "weights_mb": round(size_mb, 3)})
             record.save(folder / "record.json")
@@ -355,7 +360,7 @@ def _validation(progress: Progress) -> dict[str, float]:
 
 
 def _save_weights(
-    model: Any, second: SecondStage | None, config: ModelConfig, record: RunRecord, split: Split, folder: Path
+    model: Any, second: SecondStage | None, describe: Callable[[Path, str], WeightsManifest], folder: Path
 ) -> None:
     """Write the weights and their manifest, as `lungzoo.load` and "run:ID" read them."""
     from lungzoo.weights.file import write_weights
@@ -363,7 +368,7 @@ def _save_weights(
     folder.mkdir()
     file = folder / WEIGHTS_FILE
     digest = write_weights(model, file, second_stage=second.arrays() if second else None)
-    manifest = weights_manifest(record, config, split, file, digest)
+    manifest = describe(file, digest)
     if second:
         manifest = manifest.model_copy(update={"second_stage": second.entry()})
     write_manifest(manifest, folder / "manifest.json")

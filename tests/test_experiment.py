@@ -25,6 +25,7 @@ from lungzoo.experiment import record_failure, run_experiment
 from lungzoo.schema import parse
 from lungzoo.tracking.workspace import Workspace, exclusive
 from lungzoo.weights import hub
+from lungzoo.weights.manifest import read_manifest
 
 from .conftest import TINY, ListTracker
 
@@ -236,13 +237,16 @@ def test_a_recipe_from_random_weights(run, tiny):
     ],
     ids=["two", "the others"],
 )
-def test_a_run_starts_where_a_finished_one_ended(run, tiny, first, recipes):
+def test_a_run_starts_where_a_finished_one_ended(run, tiny, first, recipes, tracker):
     starts = {}
+    of_first = read_manifest(tracker.kept_weights / "manifest.json")
     for recipe in recipes:
         epochs = {"epochs": 4 if recipe == "gradual" else 2}
         record = run(changed_many(tiny, train=epochs, transfer={"recipe": recipe, "weights": "run:run-first"}))
         assert record.status == "finished", record.reason
         starts[recipe] = record.environment["encoder_start_sha256"]
+        manifest = read_manifest(tracker.folder / record.fingerprint / "weights" / "manifest.json")
+        assert (of_first.trained_on.inherited, manifest.trained_on.inherited) == ((), of_first.seen)
     assert len(set(starts.values())) == 1
     assert first.environment["encoder_start_sha256"] not in starts.values()
 

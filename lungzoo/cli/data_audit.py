@@ -77,8 +77,7 @@ def _of_weights(name: str, dataset: PreparedDataset, split: Split) -> Audit:
         manifest = tracker.weights_manifest(tracker.find_run(name.removeprefix("run:")))
     else:
         manifest = find_manifest(name)
-    patients = manifest.trained_on.patients if manifest.trained_on else None
-    return audit_patients(dataset, split, (*patients.train, *patients.val) if patients else (), manifest.name)
+    return audit_patients(dataset, split, manifest.seen, manifest.name)
 
 
 def _show(done: Audit) -> None:

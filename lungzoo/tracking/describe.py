@@ -42,7 +42,9 @@ def describe_split(split: Split, rows: dict[str, np.ndarray], leakage: str = "")
     }
 
 
-def weights_manifest(record: RunRecord, model: ModelConfig, split: Split, file: Path, sha256: str) -> WeightsManifest:
+def weights_manifest(
+    record: RunRecord, model: ModelConfig, split: Split, file: Path, sha256: str, inherited: tuple[str, ...] = ()
+) -> WeightsManifest:
     """Return the manifest of a finished run's weights.
 
     Args:
@@ -51,6 +53,7 @@ def weights_manifest(record: RunRecord, model: ModelConfig, split: Split, file: 
         split: who was used for what.
         file: the weights file.
         sha256: of the file.
+        inherited: patients that the weights which training started from have seen.
     """
     data = record.dataset
     values = {
@@ -69,6 +72,7 @@ def weights_manifest(record: RunRecord, model: ModelConfig, split: Split, file: 
             "split_seed": split.split_seed,
             "slice_px": data.get("slice_px"),
             "patients": {part: getattr(split, part) for part in PARTS},
+            "inherited": inherited,
         },
         "protocol": {
             **{key: record.config[key] for key in ("data", "augment", "transfer", "train", "score")},

@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -89,6 +89,15 @@ class TrainedOn(Frozen):
     """Height and width of its slices."""
     patients: Patients = Patients()
     """The patients of each part."""
+    inherited: tuple[str, ...] = ()
+    """Patients that the weights which training started from had seen, or those before them."""
+
+    later: ClassVar[tuple[str, ...]] = ("inherited",)
+
+    @property
+    def learnt_from(self) -> tuple[str, ...]:
+        """Patients that training fitted the weights to, or chose them by."""
+        return (*self.patients.train, *self.patients.val)
 
 
 class SecondStageEntry(Frozen):
@@ -158,6 +167,12 @@ class WeightsManifest(Frozen):
         if self.second_stage and self.model.labels:
             raise ValueError("a label head and a second stage cannot both name classes. Remove model.labels.")
         return self
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """Patients that training, or that of the weights it started from, learnt from; sorted, none where unknown."""
+        about = self.trained_on
+        return tuple(sorted({*about.learnt_from, *about.inherited})) if about else ()
 
     def fault(self, path: Path) -> str | None:
         """Say what is wrong with a copy of the file, or return None where it is intact."""

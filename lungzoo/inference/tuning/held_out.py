@@ -88,7 +88,8 @@ def _patients(manifest: WeightsManifest, part: Part) -> Patients:
 def _check_unseen(manifest: WeightsManifest, patients: Sequence[str], part: Part) -> None:
     """Refuse members, such as those of another fold, that have seen cases of this part."""
     known = manifest.trained_on.patients if manifest.trained_on else Patients()
-    seen = known.train if part == "val" else (*known.train, *known.val)
+    inherited = manifest.trained_on.inherited if manifest.trained_on else ()
+    seen = (*known.train, *inherited) if part == "val" else manifest.seen
     if not seen:
         raise ConfigError(
             f"The manifest of '{manifest.name}' does not say which patients it was trained on, so it may have seen the "

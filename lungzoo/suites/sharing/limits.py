@@ -35,7 +35,8 @@ def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
         found.append(f"It was trained on crops of {size_px}×{size_px} pixels, not on whole slices.")
     if data.get("reader") == "phantom":
         found.append("The data are a synthetic phantom: it has seen no patient, and its figures mean nothing for any.")
-    if manifest.source not in _KNOWN_STARTS:
+    inherited = manifest.trained_on.inherited if manifest.trained_on else ()
+    if manifest.source not in _KNOWN_STARTS and not inherited:
         found.append(f"It started from '{manifest.source}', whose own training patients are not listed here.")
     if manifest.second_stage:
         found.append(

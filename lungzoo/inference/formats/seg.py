@@ -21,6 +21,8 @@ from lungzoo.inference.volume import DicomSource
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+    from lungzoo.data.dicom.listing import FileInfo
+
 _LABEL = "Lung lesion"
 _MAKER = "lungzoo"
 # What every image must have but may leave empty (type 2), and what anonymising often takes away altogether.
@@ -55,7 +57,7 @@ def write(path: Path, result: Result) -> None:
     assert dicom is not None
     assert result.volume.info is not None
     images = source_images(dicom, result.volume.info.source_geometry.spacing_mm[0])
-    mask = np.ascontiguousarray(result.source_mask().transpose(2, 1, 0))
+    mask = planes(dicom, result.source_mask().transpose(2, 1, 0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -91,9 +93,8 @@ def source_images(dicom: DicomSource, slice_mm: float) -> list[Dataset]:
         dicom: where they are.
         slice_mm: distance of the slices, which stands in for a thickness that an image does not tell.
     """
-    place = {uid: z for (uid, _), z in sorted(dicom.slices.items(), key=lambda item: -item[1])}
     images = []
-    for file in sorted(dicom.files, key=lambda file: place[file.sop_uid]):
+    for file in _in_order(dicom):
         try:
             data = dicom.tree.read(file.name, MAX_DICOM_BYTES)
         except READ_ERRORS as error:
@@ -110,6 +111,27 @@ def source_images(dicom: DicomSource, slice_mm: float) -> list[Dataset]:
             image.SliceThickness = f"{slice_mm:.6g}"
         images.append(image)
     return images
+
+
+def planes(dicom: DicomSource, mask: np.ndarray) -> np.ndarray:
+    """Return a mask's slices as the frames of `source_images` follow each other, which in one file may be any order.
+
+    Args:
+        dicom: where the images are.
+        mask: uint8 (Z, Y, X), Z as in `dicom.slices`.
+
+    Returns:
+        uint8 (frames, Y, X), empty where a frame is no slice, such as a localizer.
+    """
+    empty = np.zeros_like(mask[0])
+    places = [dicom.slices.get((file.sop_uid, frame)) for file in _in_order(dicom) for frame in range(file.frames)]
+    return np.stack([empty if z is None else mask[z] for z in places])
+
+
+def _in_order(dicom: DicomSource) -> list[FileInfo]:
+    """Return the files by the place of their lowest slice."""
+    place = {uid: z for (uid, _), z in sorted(dicom.slices.items(), key=lambda item: -item[1])}
+    return sorted(dicom.files, key=lambda file: place[file.sop_uid])
 
 
 def _segment(result: Result) -> Any:

@@ -186,6 +186,34 @@ def test_an_enhanced_series_and_one_without_a_lesion(
         assert np.array_equal(pixels[..., 0], expected)
 
 
+@pytest.mark.parametrize("localizers", [0, 1])
+def test_frames_of_an_enhanced_series_from_the_head_down(
+    dicom_writer: ModuleType,
+    make_predictor: Callable[..., Predictor],
+    tmp_path: Path,
+    nodules: np.ndarray,
+    localizers: int,
+) -> None:
+    """A localizer before them is no slice."""
+    highdicom = pytest.importorskip("highdicom")
+    heights = [-500.0] * localizers + [2.0 * z for z in range(len(nodules))][::-1]
+    ct = dicom_writer.enhanced_ct(np.concatenate([nodules[:localizers], nodules[::-1]]), heights)
+    kind = pydicom.Dataset()
+    kind.FrameType = ["ORIGINAL", "PRIMARY", "LOCALIZER", "NONE"]
+    for group in ct.PerFrameFunctionalGroupsSequence[:localizers]:
+        group.CTImageFrameTypeSequence = [kind]
+    dicom_writer.save(ct, tmp_path / "ct.dcm")
+    (found,) = find_inputs([tmp_path / "ct.dcm"], Reading())
+    write_output(predicted(found, make_predictor(level=0.64)), tmp_path / "seg.dcm", force=False)
+    seg = highdicom.seg.segread(tmp_path / "seg.dcm")
+    frames = list(range(1, len(heights) + 1))
+    pixels = seg.get_pixels_by_source_frame(ct.SOPInstanceUID, frames, assert_missing_frames_are_empty=True)[..., 0]
+    assert not pixels[:localizers].any()
+    assert np.array_equal(pixels[localizers:], nodules[::-1] > 0)
+    marked = {item.PlanePositionSequence[0].ImagePositionPatient[2] for item in seg.PerFrameFunctionalGroupsSequence}
+    assert marked == set(2.0 * np.flatnonzero((nodules > 0).any(axis=(1, 2))))
+
+
 def test_a_picture_of_one_slice_has_its_size(make_predictor: Callable[..., Predictor], tmp_path: Path) -> None:
     grey = np.full((40, 50), 60, np.uint8)
     grey[10:14, 20:24] = 250

@@ -55,8 +55,8 @@ def plan_outputs(found: Sequence[Input], out: Sequence[Path], formats: Sequence[
         force: replace existing files.
 
     Raises:
-        UsageError: a file exists, has an unknown ending, or cannot hold what a scan is; the output is a folder for a
-            file, or a file for several scans.
+        UsageError: a file exists, is part of what any of the scans is predicted from, has an unknown ending, or cannot
+            hold what a scan is; the output is a folder for a file, or a file for several scans.
     """
     if _is_folder(out):
         endings = dict.fromkeys(ending.lstrip(".") for ending in formats or _DEFAULT)
@@ -74,10 +74,11 @@ def plan_outputs(found: Sequence[Input], out: Sequence[Path], formats: Sequence[
         for path in out:
             format_of(path)
         plans = [Plan(found[0], tuple(dict.fromkeys(out)), force)]
+    sources = {scan.source.resolve() for scan in found}
     for plan in plans:
         for path in plan.paths:
             check_output(plan.scan, path, force)
-            _check_not_source(plan.scan, path)
+            _check_not_source(sources, path)
             check_writable(path)
     return plans
 
@@ -89,7 +90,7 @@ def _is_folder(out: Sequence[Path]) -> bool:
     return out[0].is_dir() or not (out[0].suffix or out[0].name.lower().endswith(tuple(FORMATS)))
 
 
-def _check_not_source(scan: Input, path: Path) -> None:
-    """Never replace what is predicted from, --force or not; a new file may lie in its folder."""
-    if path.exists() and scan.source.resolve() in (path.resolve(), *path.resolve().parents):
+def _check_not_source(sources: set[Path], path: Path) -> None:
+    """Never replace what any scan is predicted from, --force or not; a new file may lie in its folder."""
+    if path.exists() and not sources.isdisjoint((path.resolve(), *path.resolve().parents)):
         raise UsageError(f"{path} is part of what is predicted from, and is not replaced. Choose another name.")

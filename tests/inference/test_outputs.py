@@ -88,6 +88,23 @@ def test_a_source_is_never_replaced(tmp_path: Path, force: bool) -> None:
     assert source.read_text() == "voxels"
 
 
+def test_the_source_of_another_scan_is_never_replaced(tmp_path: Path) -> None:
+    """A DICOM folder beside its NIfTI file, and files of one name in two folders."""
+    (tmp_path / "case1").mkdir()
+    (tmp_path / "case1.nii.gz").write_text("voxels")
+    scans = [scan("case1", tmp_path / "case1"), scan("case1-2", tmp_path / "case1.nii.gz")]
+    for found in (scans, scans[::-1]):
+        with pytest.raises(UsageError, match=r"case1\.nii\.gz is part of what is predicted from"):
+            plan_outputs(found, [tmp_path], [], True)
+    twice = [scan("b", tmp_path / "x" / "b.json"), scan("b-2", tmp_path / "y" / "b.json")]
+    for each in twice:
+        each.source.parent.mkdir()
+        each.source.write_text("voxels")
+    with pytest.raises(UsageError, match=r"y.b\.json is part of what is predicted from"):
+        plan_outputs(twice, [tmp_path / "y"], ["json"], True)
+    assert len(plan_outputs(scans, [tmp_path / "out"], [], True)) == 2
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)

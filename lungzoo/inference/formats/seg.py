@@ -48,7 +48,7 @@ def write(path: Path, result: Result) -> None:
     """Write a binary segmentation with one segment; slices without lesion are left out, as is the custom.
 
     Raises:
-        DatasetError: the images lack what a segmentation has to repeat of them.
+        DatasetError: the images lack what a segmentation has to repeat of them, or share what tells them apart.
     """
     from highdicom.seg import Segmentation, SegmentationTypeValues
     from pydicom.uid import generate_uid
@@ -56,6 +56,7 @@ def write(path: Path, result: Result) -> None:
     dicom = result.volume.dicom
     assert dicom is not None
     assert result.volume.info is not None
+    _check_uids(result, dicom)
     images = source_images(dicom, result.volume.info.source_geometry.spacing_mm[0])
     mask = planes(dicom, result.source_mask().transpose(2, 1, 0))
     with warnings.catch_warnings():
@@ -84,6 +85,15 @@ def write(path: Path, result: Result) -> None:
                 "the attribute right"
             ) from None
         segmentation.save_as(path)
+
+
+def _check_uids(result: Result, dicom: DicomSource) -> None:
+    """Raise DatasetError where some slices have no SOPInstanceUID of their own: masks would lie at other heights."""
+    if lost := len(result.mask) - len(set(dicom.slices.values())):
+        raise DatasetError(
+            f"{result.source}: {lost} of {len(result.mask)} slices have the SOPInstanceUID of another, so a DICOM SEG "
+            "cannot refer to them. Write .nii.gz instead"
+        )
 
 
 def source_images(dicom: DicomSource, slice_mm: float) -> list[Dataset]:

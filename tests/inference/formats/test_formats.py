@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ import pydicom
 import pytest
 from PIL import Image
 
-from lungzoo.errors import UsageError
+from lungzoo.errors import DatasetError, UsageError
 from lungzoo.inference.formats import check_output, write_output
 from lungzoo.inference.formats.overlay import choose_slices, outline, sheet
 from lungzoo.inference.inputs import Input, Reading, find_inputs
@@ -111,13 +112,18 @@ def series(dicom_writer: ModuleType, tmp_path: Path, nodules: np.ndarray) -> Pat
     return tmp_path / "scan"
 
 
+def in_order(series: Path) -> list[pydicom.FileDataset]:
+    """Return the images of a series from the feet up."""
+    return sorted((pydicom.dcmread(path) for path in series.iterdir()), key=lambda each: each.ImagePositionPatient[2])
+
+
 def test_a_dicom_segmentation_refers_to_the_images_of_its_series(
     series: Path, make_predictor: Callable[..., Predictor], tmp_path: Path, nodules: np.ndarray
 ) -> None:
     highdicom = pytest.importorskip("highdicom")
     (found,) = find_inputs([series], Reading())
     write_output(predicted(found, make_predictor(level=0.64)), tmp_path / "seg.dcm", force=False)
-    images = sorted((pydicom.dcmread(path) for path in series.iterdir()), key=lambda each: each.ImagePositionPatient[2])
+    images = in_order(series)
     seg = highdicom.seg.segread(tmp_path / "seg.dcm")
     uids = [image.SOPInstanceUID for image in images]
     pixels = seg.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
@@ -158,6 +164,36 @@ def test_a_series_that_tells_no_slice_thickness(
     uids = [each.SOPInstanceUID for each in slices]
     pixels = seg.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
     assert np.array_equal(pixels[..., 0], nodules > 0)
+
+
+def test_a_copied_file_does_not_keep_a_segmentation_from_being_made(
+    series: Path, make_predictor: Callable[..., Predictor], tmp_path: Path, nodules: np.ndarray
+) -> None:
+    highdicom = pytest.importorskip("highdicom")
+    uids = [image.SOPInstanceUID for image in in_order(series)]
+    shutil.copy(series / "1-007.dcm", series / "1-007 (1).dcm")
+    (found,) = find_inputs([series], Reading())
+    result = predicted(found, make_predictor(level=0.64))
+    assert result.volume.notes == ("1-007.dcm: left out, a copy of 1-007 (1).dcm",)
+    write_output(result, tmp_path / "seg.dcm", force=False)
+    seg = highdicom.seg.segread(tmp_path / "seg.dcm")
+    pixels = seg.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
+    assert np.array_equal(pixels[..., 0], nodules > 0)
+
+
+def test_images_that_share_a_uid_make_no_segmentation(
+    series: Path, make_predictor: Callable[..., Predictor], tmp_path: Path
+) -> None:
+    """Masks would lie at the wrong heights."""
+    pytest.importorskip("highdicom")
+    lowest, *_, highest = in_order(series)
+    highest.SOPInstanceUID = highest.file_meta.MediaStorageSOPInstanceUID = lowest.SOPInstanceUID
+    highest.save_as(highest.filename)
+    (found,) = find_inputs([series], Reading())
+    result = predicted(found, make_predictor(level=0.64))
+    with pytest.raises(DatasetError, match=r"scan: 1 of 34 slices have the SOPInstanceUID of another, so"):
+        write_output(result, tmp_path / "seg.dcm", force=False)
+    assert not (tmp_path / "seg.dcm").exists()
 
 
 def test_our_own_reader_reads_the_segmentation(

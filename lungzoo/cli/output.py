@@ -1,11 +1,11 @@
-"""Printing: listings as a table or JSON."""
+"""Printing: listings as a table or JSON, and notes."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,6 +37,12 @@ def print_listing(rows: list[dict[str, Any]], as_json: bool, hidden: tuple[str, 
     if not console.is_terminal:
         console = Console(width=_PIPED_WIDTH)
     console.print(table)
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """Say on stderr what was put right or left out on the way to a result."""
+    for note in notes:
+        typer.echo(f"Note: {note}", err=True)
 
 
 @contextmanager

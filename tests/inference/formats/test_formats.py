@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from lungzoo.errors import DatasetError, UsageError
-from lungzoo.inference.formats import check_output, write_output
+from lungzoo.inference.formats import format_of, write_output
 from lungzoo.inference.formats.overlay import choose_slices, outline, sheet
 from lungzoo.inference.inputs import Input, Reading, find_inputs
 from lungzoo.inference.postprocess import PostprocessConfig
@@ -324,15 +324,12 @@ def test_slices_with_the_most_lesion_are_drawn() -> None:
             "a.jpg",
             r"Cannot write a prediction to 'a\.jpg'\. Allowed endings: \.nii",
         ),
-        ({"is_dicom": True, "has_grid": True}, "there.json", r"there\.json exists already\. .*--force"),
     ],
 )
-def test_what_cannot_be_written(tmp_path: Path, scan: dict[str, bool], name: str, text: str) -> None:
-    (tmp_path / "there.json").write_text("mine")
+def test_what_cannot_be_written(scan: dict[str, bool], name: str, text: str) -> None:
     found = Input("scan", Path("scan"), load=lambda: pytest.fail("read"), **scan)
     with pytest.raises(UsageError, match=text):
-        check_output(found, tmp_path / name, force=False)
-    assert (tmp_path / "there.json").read_text() == "mine"
+        format_of(Path(name)).check(found, Path(name))
 
 
 def test_a_lesion_names_the_image_that_it_is_longest_in(

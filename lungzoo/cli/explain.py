@@ -60,7 +60,7 @@ def explain(
 ) -> None:  # fmt: skip
     """Show why a model marks what it marks in a slice, or where it is unsure."""
     from lungzoo.cli.data_import import progress_bar
-    from lungzoo.cli.output import without_native_logs
+    from lungzoo.cli.output import tell_notes, without_native_logs
     from lungzoo.explain.outputs import check_outputs, write_outputs
     from lungzoo.explain.run import checked_options, explain_scan
     from lungzoo.explain.target import Target
@@ -84,6 +84,7 @@ def explain(
         how = Settings(threshold, changes, passes)
         explanation = explain_scan(found, members, method, options, target, how, progress)
     write_outputs(explanation, out, force)
+    tell_notes(explanation.result.volume.notes)
     typer.echo(f"{found.name}: {explanation.words}. Wrote {', '.join(map(str, out))}.")
 
 

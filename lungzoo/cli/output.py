@@ -1,11 +1,11 @@
-"""Printing: listings as a table or JSON."""
+"""Printing: listings as a table or JSON, and notes."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,12 @@ def make_console(console: Console | None = None) -> Console:
 
     console = console or Console()
     return console if console.is_terminal else Console(file=console.file, width=PIPED_WIDTH, force_terminal=False)
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """Say on stderr what was put right or left out on the way to a result."""
+    for note in notes:
+        typer.echo(f"Note: {note}", err=True)
 
 
 @contextmanager

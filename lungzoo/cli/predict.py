@@ -54,7 +54,7 @@ def predict(
 ) -> None:  # fmt: skip
     """Find the lesions of scans with trained weights; masks have exactly the grid of their scan."""
     from lungzoo.cli.data_import import progress_bar
-    from lungzoo.cli.output import without_native_logs
+    from lungzoo.cli.output import tell_notes, without_native_logs
     from lungzoo.inference.inputs import Reading, find_inputs
     from lungzoo.inference.many import predict_all
     from lungzoo.inference.members import open_members
@@ -74,8 +74,7 @@ def predict(
     settings = Settings(threshold, changes, Passes(batch_size, tile, tta, tell))
 
     def done(plan: Plan, result: Result) -> None:
-        for note in result.volume.notes:
-            tell(f"Note: {note}")
+        tell_notes(result.volume.notes)
         typer.echo(f"{plan.scan.name}: {result.in_words()}. Wrote {', '.join(map(str, plan.paths))}.")
 
     with ExitStack() as stack:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lungzoo.data.files.write import WRITERS, check_free, check_package, check_writable, write_whole, writer_of
+from lungzoo.data.files.write import WRITERS, check_package, write_whole, writer_of
 from lungzoo.data.geometry import from_axial
-from lungzoo.errors import LungzooError, StorageError, UsageError
+from lungzoo.errors import UsageError
 from lungzoo.explain import picture
 from lungzoo.explain.run import Explanation
+from lungzoo.inference.files import check_files, kind_of, write_each
 from lungzoo.inference.inputs import Input
 
 
@@ -54,37 +55,24 @@ FORMATS = {
 
 def format_of(path: Path) -> Format:
     """Return the kind of file that a name means; raises UsageError for an unknown ending."""
-    for suffix, kind in FORMATS.items():
-        if path.name.lower().endswith(suffix):
-            return kind
-    raise UsageError(f"Cannot write an explanation to '{path.name}'. Allowed endings: {', '.join(FORMATS)}.")
+    return kind_of(path, FORMATS, "an explanation")
 
 
 def check_outputs(found: Input, paths: Sequence[Path], force: bool) -> None:
-    """Raise UsageError where a file exists, has an unknown ending, cannot be written, or needs a grid or a package."""
+    """Raise UsageError for what `check_files` refuses, an unknown ending, or where a grid or a package is missing."""
     for path in paths:
         if format_of(path).needs_grid:
             _check_grid(found, path)
-        try:
-            check_free(path, force)
-        except UsageError:
-            way = "Choose another name." if path.is_dir() else "Choose another name, or replace it with --force."
-            raise UsageError(f"{path} exists already. {way}") from None
-        if path.exists() and found.source.resolve() in (path.resolve(), *path.resolve().parents):
-            raise UsageError(f"{path} is part of what is explained, and is not replaced. Choose another name.")
-        check_writable(path)
+    check_files(paths, [found.source], force)
 
 
 def write_outputs(explanation: Explanation, paths: Sequence[Path], force: bool) -> None:
-    """Write the files, each whole or not at all and each named once; raises StorageError where some cannot be."""
-    faults: list[LungzooError] = []
-    for path in dict.fromkeys(paths):
-        try:
-            write_whole(path, force, lambda partial: format_of(partial).write(partial, explanation), "the explanation")
-        except LungzooError as error:  # the others are written
-            faults.append(error)
-    if faults:
-        raise StorageError("\n".join(map(str, faults)))
+    """Write the files, each whole or not at all and each named once; raises what `write_each` does."""
+
+    def write(path: Path) -> None:
+        write_whole(path, force, lambda partial: format_of(partial).write(partial, explanation), "the explanation")
+
+    write_each(dict.fromkeys(paths), write)
 
 
 def _check_grid(found: Input, path: Path) -> None:

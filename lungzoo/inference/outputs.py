@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lungzoo.data.files.write import check_writable
-from lungzoo.errors import LungzooError, UsageError
-from lungzoo.inference.formats import FORMATS, check_output, format_of, write_output
+from lungzoo.errors import UsageError
+from lungzoo.inference.files import check_files, write_each
+from lungzoo.inference.formats import FORMATS, format_of, write_output
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.result import Result
 
@@ -33,16 +33,9 @@ class Plan:
         """Write them, each whole or not at all; one that cannot be written does not keep the others from it.
 
         Raises:
-            DatasetError, StorageError, UsageError: the first that cannot be written.
+            DatasetError, StorageError, UsageError: see `write_each`.
         """
-        faults: list[LungzooError] = []
-        for path in self.paths:
-            try:
-                write_output(result, path, self.force)
-            except LungzooError as error:
-                faults.append(error)
-        if faults:
-            raise faults[0]
+        write_each(self.paths, lambda path: write_output(result, path, self.force))
 
 
 def plan_outputs(found: Sequence[Input], out: Sequence[Path], formats: Sequence[str], force: bool) -> list[Plan]:
@@ -55,8 +48,8 @@ def plan_outputs(found: Sequence[Input], out: Sequence[Path], formats: Sequence[
         force: replace existing files.
 
     Raises:
-        UsageError: a file exists, has an unknown ending, or cannot hold what a scan is; the output is a folder for a
-            file, or a file for several scans.
+        UsageError: a file exists, is part of what any of the scans is predicted from, has an unknown ending, or cannot
+            hold what a scan is; the output is a folder for a file, or a file for several scans.
     """
     if _is_folder(out):
         endings = dict.fromkeys(ending.lstrip(".") for ending in formats or _DEFAULT)
@@ -76,9 +69,8 @@ def plan_outputs(found: Sequence[Input], out: Sequence[Path], formats: Sequence[
         plans = [Plan(found[0], tuple(dict.fromkeys(out)), force)]
     for plan in plans:
         for path in plan.paths:
-            check_output(plan.scan, path, force)
-            _check_not_source(plan.scan, path)
-            check_writable(path)
+            format_of(path).check(plan.scan, path)
+    check_files([path for plan in plans for path in plan.paths], [scan.source for scan in found], force)
     return plans
 
 
@@ -87,9 +79,3 @@ def _is_folder(out: Sequence[Path]) -> bool:
     if len(out) != 1 or out[0].is_file():
         return False
     return out[0].is_dir() or not (out[0].suffix or out[0].name.lower().endswith(tuple(FORMATS)))
-
-
-def _check_not_source(scan: Input, path: Path) -> None:
-    """Never replace what is predicted from, --force or not; a new file may lie in its folder."""
-    if path.exists() and scan.source.resolve() in (path.resolve(), *path.resolve().parents):
-        raise UsageError(f"{path} is part of what is predicted from, and is not replaced. Choose another name.")

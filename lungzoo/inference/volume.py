@@ -22,7 +22,7 @@ class DicomSource:
 
     Args:
         tree: source of the files.
-        files: of the series.
+        files: of the series, one for each SOPInstanceUID.
         slices: index along the series' own z by SOPInstanceUID and frame.
     """
 

@@ -86,6 +86,22 @@ def test_a_place_without_a_lesion_a_class_and_an_ensemble(scan: Path, tmp_path: 
     assert np.load(tmp_path / "b.npy").max() < 1e-6
 
 
+@pytest.mark.parametrize("command", [["explain", "-m", "flip-uncertainty"], ["predict"]])
+def test_notes_on_the_scan_are_told(scan: Path, tmp_path: Path, command: list[str]) -> None:
+    import nibabel
+
+    picture = nibabel.load(scan)
+    elsewhere = picture.affine.copy()
+    elsewhere[0, 3] += 17
+    picture.set_qform(elsewhere, 1)
+    nibabel.save(picture, tmp_path / "P1.nii")
+    arguments = [str(tmp_path / "P1.nii"), "-o", str(tmp_path / "a.png"), "-w", WEIGHTS]
+    result = CliRunner().invoke(app, [*command, *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "Note: its sform and qform disagree; its sform was taken\n" in result.stderr
+    assert result.stdout.startswith("P1: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "text"),
     [

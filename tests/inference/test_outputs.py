@@ -79,13 +79,29 @@ def test_refused(tmp_path: Path, scans: str, out: list[str], formats: list[str],
 def test_a_source_is_never_replaced(tmp_path: Path, force: bool) -> None:
     source = tmp_path / "scan.nii"
     source.write_text("voxels")
-    with pytest.raises(UsageError):
-        plan_outputs([scan("x", source)], [source], [], force)
-    with pytest.raises(UsageError, match="is part of what is predicted from" if force else "exists already"):
-        plan_outputs([scan("x", tmp_path)], [tmp_path / "scan.nii"], [], force)
+    for name in (source, tmp_path):
+        with pytest.raises(UsageError, match=r"scan\.nii is an input or part of one, and is not replaced\. Choose"):
+            plan_outputs([scan("x", name)], [source], [], force)
     (plan,) = plan_outputs([scan("x", tmp_path)], [tmp_path / "a.nii"], [], force)
     assert plan.paths == (tmp_path / "a.nii",)
     assert source.read_text() == "voxels"
+
+
+def test_the_source_of_another_scan_is_never_replaced(tmp_path: Path) -> None:
+    """A DICOM folder beside its NIfTI file, and files of one name in two folders."""
+    (tmp_path / "case1").mkdir()
+    (tmp_path / "case1.nii.gz").write_text("voxels")
+    scans = [scan("case1", tmp_path / "case1"), scan("case1-2", tmp_path / "case1.nii.gz")]
+    for found in (scans, scans[::-1]):
+        with pytest.raises(UsageError, match=r"case1\.nii\.gz is an input or part of one"):
+            plan_outputs(found, [tmp_path], [], True)
+    twice = [scan("b", tmp_path / "x" / "b.json"), scan("b-2", tmp_path / "y" / "b.json")]
+    for each in twice:
+        each.source.parent.mkdir()
+        each.source.write_text("voxels")
+    with pytest.raises(UsageError, match=r"y.b\.json is an input or part of one"):
+        plan_outputs(twice, [tmp_path / "y"], ["json"], True)
+    assert len(plan_outputs(scans, [tmp_path / "out"], [], True)) == 2
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

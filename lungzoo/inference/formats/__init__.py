@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lungzoo.data.files.write import check_free, write_whole
-from lungzoo.errors import UsageError
+from lungzoo.data.files.write import write_whole
+from lungzoo.inference.files import kind_of
 from lungzoo.inference.formats import grids, overlay, report, seg
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.result import Result
@@ -39,20 +39,7 @@ FORMATS = {
 
 def format_of(path: Path) -> Format:
     """Return the kind of file that a name means; raises UsageError for an unknown ending."""
-    for suffix, kind in FORMATS.items():
-        if path.name.lower().endswith(suffix):
-            return kind
-    raise UsageError(f"Cannot write a prediction to '{path.name}'. Allowed endings: {', '.join(FORMATS)}.")
-
-
-def check_output(found: Input, path: Path, force: bool) -> None:
-    """Raise UsageError where a scan's prediction cannot be written to a path; nothing is predicted in vain."""
-    format_of(path).check(found, path)
-    try:
-        check_free(path, force)
-    except UsageError:
-        way = "Choose another name." if path.is_dir() else "Choose another name, or replace it with --force."
-        raise UsageError(f"{path} exists already. {way}") from None
+    return kind_of(path, FORMATS, "a prediction")
 
 
 def write_output(result: Result, path: Path, force: bool) -> None:

@@ -21,6 +21,8 @@ from lungzoo.inference.volume import DicomSource
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+    from lungzoo.data.dicom.listing import FileInfo
+
 _LABEL = "Lung lesion"
 _MAKER = "lungzoo"
 # What every image must have but may leave empty (type 2), and what anonymising often takes away altogether.
@@ -46,7 +48,7 @@ def write(path: Path, result: Result) -> None:
     """Write a binary segmentation with one segment; slices without lesion are left out, as is the custom.
 
     Raises:
-        DatasetError: the images lack what a segmentation has to repeat of them.
+        DatasetError: the images lack what a segmentation has to repeat of them, or share what tells them apart.
     """
     from highdicom.seg import Segmentation, SegmentationTypeValues
     from pydicom.uid import generate_uid
@@ -54,8 +56,9 @@ def write(path: Path, result: Result) -> None:
     dicom = result.volume.dicom
     assert dicom is not None
     assert result.volume.info is not None
+    _check_uids(result, dicom)
     images = source_images(dicom, result.volume.info.source_geometry.spacing_mm[0])
-    mask = np.ascontiguousarray(result.source_mask().transpose(2, 1, 0))
+    mask = planes(dicom, result.source_mask().transpose(2, 1, 0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -84,6 +87,15 @@ def write(path: Path, result: Result) -> None:
         segmentation.save_as(path)
 
 
+def _check_uids(result: Result, dicom: DicomSource) -> None:
+    """Raise DatasetError where some slices have no SOPInstanceUID of their own: masks would lie at other heights."""
+    if lost := len(result.mask) - len(set(dicom.slices.values())):
+        raise DatasetError(
+            f"{result.source}: {lost} of {len(result.mask)} slices have the SOPInstanceUID of another, so a DICOM SEG "
+            "cannot refer to them. Write .nii.gz instead"
+        )
+
+
 def source_images(dicom: DicomSource, slice_mm: float) -> list[Dataset]:
     """Return the headers of a series' images in the order of its slices, without pixels; of one file with all, one.
 
@@ -91,9 +103,8 @@ def source_images(dicom: DicomSource, slice_mm: float) -> list[Dataset]:
         dicom: where they are.
         slice_mm: distance of the slices, which stands in for a thickness that an image does not tell.
     """
-    place = {uid: z for (uid, _), z in sorted(dicom.slices.items(), key=lambda item: -item[1])}
     images = []
-    for file in sorted(dicom.files, key=lambda file: place[file.sop_uid]):
+    for file in _in_order(dicom):
         try:
             data = dicom.tree.read(file.name, MAX_DICOM_BYTES)
         except READ_ERRORS as error:
@@ -110,6 +121,27 @@ def source_images(dicom: DicomSource, slice_mm: float) -> list[Dataset]:
             image.SliceThickness = f"{slice_mm:.6g}"
         images.append(image)
     return images
+
+
+def planes(dicom: DicomSource, mask: np.ndarray) -> np.ndarray:
+    """Return a mask's slices as the frames of `source_images` follow each other, which in one file may be any order.
+
+    Args:
+        dicom: where the images are.
+        mask: uint8 (Z, Y, X), Z as in `dicom.slices`.
+
+    Returns:
+        uint8 (frames, Y, X), empty where a frame is no slice, such as a localizer.
+    """
+    empty = np.zeros_like(mask[0])
+    places = [dicom.slices.get((file.sop_uid, frame)) for file in _in_order(dicom) for frame in range(file.frames)]
+    return np.stack([empty if z is None else mask[z] for z in places])
+
+
+def _in_order(dicom: DicomSource) -> list[FileInfo]:
+    """Return the files by the place of their lowest slice."""
+    place = {uid: z for (uid, _), z in sorted(dicom.slices.items(), key=lambda item: -item[1])}
+    return sorted(dicom.files, key=lambda file: place[file.sop_uid])
 
 
 def _segment(result: Result) -> Any:

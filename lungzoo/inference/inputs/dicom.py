@@ -107,8 +107,13 @@ def _read(tree: SourceTree, files: list[FileInfo], notes: list[str]) -> Volume:
 
 
 def _source(tree: SourceTree, files: list[FileInfo], series: Series) -> DicomSource:
-    kept = {uid for uid, _ in series.slices}
-    return DicomSource(tree, [file for file in files if file.sop_uid in kept], series.slices)
+    """Return where the images of the slices are; of copies of a file the first."""
+    slices = {uid for uid, _ in series.slices}
+    kept: dict[str, FileInfo] = {}
+    for file in files:
+        if file.sop_uid in slices:
+            kept.setdefault(file.sop_uid, file)
+    return DicomSource(tree, list(kept.values()), series.slices)
 
 
 class _OneFile:

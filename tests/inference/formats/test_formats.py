@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,8 +15,8 @@ import pydicom
 import pytest
 from PIL import Image
 
-from lungzoo.errors import UsageError
-from lungzoo.inference.formats import check_output, write_output
+from lungzoo.errors import DatasetError, UsageError
+from lungzoo.inference.formats import format_of, write_output
 from lungzoo.inference.formats.overlay import choose_slices, outline, sheet
 from lungzoo.inference.inputs import Input, Reading, find_inputs
 from lungzoo.inference.postprocess import PostprocessConfig
@@ -111,13 +112,18 @@ def series(dicom_writer: ModuleType, tmp_path: Path, nodules: np.ndarray) -> Pat
     return tmp_path / "scan"
 
 
+def in_order(series: Path) -> list[pydicom.FileDataset]:
+    """Return the images of a series from the feet up."""
+    return sorted((pydicom.dcmread(path) for path in series.iterdir()), key=lambda each: each.ImagePositionPatient[2])
+
+
 def test_a_dicom_segmentation_refers_to_the_images_of_its_series(
     series: Path, make_predictor: Callable[..., Predictor], tmp_path: Path, nodules: np.ndarray
 ) -> None:
     highdicom = pytest.importorskip("highdicom")
     (found,) = find_inputs([series], Reading())
     write_output(predicted(found, make_predictor(level=0.64)), tmp_path / "seg.dcm", force=False)
-    images = sorted((pydicom.dcmread(path) for path in series.iterdir()), key=lambda each: each.ImagePositionPatient[2])
+    images = in_order(series)
     seg = highdicom.seg.segread(tmp_path / "seg.dcm")
     uids = [image.SOPInstanceUID for image in images]
     pixels = seg.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
@@ -160,6 +166,36 @@ def test_a_series_that_tells_no_slice_thickness(
     assert np.array_equal(pixels[..., 0], nodules > 0)
 
 
+def test_a_copied_file_does_not_keep_a_segmentation_from_being_made(
+    series: Path, make_predictor: Callable[..., Predictor], tmp_path: Path, nodules: np.ndarray
+) -> None:
+    highdicom = pytest.importorskip("highdicom")
+    uids = [image.SOPInstanceUID for image in in_order(series)]
+    shutil.copy(series / "1-007.dcm", series / "1-007 (1).dcm")
+    (found,) = find_inputs([series], Reading())
+    result = predicted(found, make_predictor(level=0.64))
+    assert result.volume.notes == ("1-007.dcm: left out, a copy of 1-007 (1).dcm",)
+    write_output(result, tmp_path / "seg.dcm", force=False)
+    seg = highdicom.seg.segread(tmp_path / "seg.dcm")
+    pixels = seg.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
+    assert np.array_equal(pixels[..., 0], nodules > 0)
+
+
+def test_images_that_share_a_uid_make_no_segmentation(
+    series: Path, make_predictor: Callable[..., Predictor], tmp_path: Path
+) -> None:
+    """Masks would lie at the wrong heights."""
+    pytest.importorskip("highdicom")
+    lowest, *_, highest = in_order(series)
+    highest.SOPInstanceUID = highest.file_meta.MediaStorageSOPInstanceUID = lowest.SOPInstanceUID
+    highest.save_as(highest.filename)
+    (found,) = find_inputs([series], Reading())
+    result = predicted(found, make_predictor(level=0.64))
+    with pytest.raises(DatasetError, match=r"scan: 1 of 34 slices have the SOPInstanceUID of another, so"):
+        write_output(result, tmp_path / "seg.dcm", force=False)
+    assert not (tmp_path / "seg.dcm").exists()
+
+
 def test_our_own_reader_reads_the_segmentation(
     series: Path, make_predictor: Callable[..., Predictor], nodules: np.ndarray
 ) -> None:
@@ -184,6 +220,34 @@ def test_an_enhanced_series_and_one_without_a_lesion(
         frames = list(range(1, len(nodules) + 1))
         pixels = seg.get_pixels_by_source_frame(uid, frames, assert_missing_frames_are_empty=True)
         assert np.array_equal(pixels[..., 0], expected)
+
+
+@pytest.mark.parametrize("localizers", [0, 1])
+def test_frames_of_an_enhanced_series_from_the_head_down(
+    dicom_writer: ModuleType,
+    make_predictor: Callable[..., Predictor],
+    tmp_path: Path,
+    nodules: np.ndarray,
+    localizers: int,
+) -> None:
+    """A localizer before them is no slice."""
+    highdicom = pytest.importorskip("highdicom")
+    heights = [-500.0] * localizers + [2.0 * z for z in range(len(nodules))][::-1]
+    ct = dicom_writer.enhanced_ct(np.concatenate([nodules[:localizers], nodules[::-1]]), heights)
+    kind = pydicom.Dataset()
+    kind.FrameType = ["ORIGINAL", "PRIMARY", "LOCALIZER", "NONE"]
+    for group in ct.PerFrameFunctionalGroupsSequence[:localizers]:
+        group.CTImageFrameTypeSequence = [kind]
+    dicom_writer.save(ct, tmp_path / "ct.dcm")
+    (found,) = find_inputs([tmp_path / "ct.dcm"], Reading())
+    write_output(predicted(found, make_predictor(level=0.64)), tmp_path / "seg.dcm", force=False)
+    seg = highdicom.seg.segread(tmp_path / "seg.dcm")
+    frames = list(range(1, len(heights) + 1))
+    pixels = seg.get_pixels_by_source_frame(ct.SOPInstanceUID, frames, assert_missing_frames_are_empty=True)[..., 0]
+    assert not pixels[:localizers].any()
+    assert np.array_equal(pixels[localizers:], nodules[::-1] > 0)
+    marked = {item.PlanePositionSequence[0].ImagePositionPatient[2] for item in seg.PerFrameFunctionalGroupsSequence}
+    assert marked == set(2.0 * np.flatnonzero((nodules > 0).any(axis=(1, 2))))
 
 
 def test_a_picture_of_one_slice_has_its_size(make_predictor: Callable[..., Predictor], tmp_path: Path) -> None:
@@ -260,15 +324,12 @@ def test_slices_with_the_most_lesion_are_drawn() -> None:
             "a.jpg",
             r"Cannot write a prediction to 'a\.jpg'\. Allowed endings: \.nii",
         ),
-        ({"is_dicom": True, "has_grid": True}, "there.json", r"there\.json exists already\. .*--force"),
     ],
 )
-def test_what_cannot_be_written(tmp_path: Path, scan: dict[str, bool], name: str, text: str) -> None:
-    (tmp_path / "there.json").write_text("mine")
+def test_what_cannot_be_written(scan: dict[str, bool], name: str, text: str) -> None:
     found = Input("scan", Path("scan"), load=lambda: pytest.fail("read"), **scan)
     with pytest.raises(UsageError, match=text):
-        check_output(found, tmp_path / name, force=False)
-    assert (tmp_path / "there.json").read_text() == "mine"
+        format_of(Path(name)).check(found, Path(name))
 
 
 def test_a_lesion_names_the_image_that_it_is_longest_in(

@@ -222,6 +222,27 @@ def test_to_mlflow(recorded: Any) -> None:
     assert model.status == "READY"
 
 
+def test_the_lines_of_the_card_in_mlflow_work(recorded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    done = publish(recorded.run_id, "mlflow", Wishes(name="lines"), recorded.tracker)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", recorded.uri)
+    card = MlflowClient(recorded.uri).get_registered_model("lines").description
+    names: dict[str, Any] = {}
+    exec(card.split("```python\n")[1].split("```")[0], names)
+    picture = np.random.default_rng(0).random((2, 48, 40, 1), "float32")
+    ours = np.asarray(names["model"](picture, training=False))
+    line = card.split("```\nlungzoo predict ")[1].split("\n")[0]
+    np.testing.assert_array_equal(predictions(line.partition("--weights ")[2]), ours)
+    assert done.use[0] == f"lungzoo predict {line}"
+
+
+def test_what_was_tuned_does_not_go_to_mlflow(recorded: Any, tmp_path: Path) -> None:
+    folder = tuned(recorded, tmp_path / "tuned")
+    with pytest.raises(UsageError, match=r"so --tuned does not go to 'mlflow'\. Publish what was tuned to a folder or"):
+        publish(recorded.run_id, "mlflow", Wishes(name="never", tuned=folder), recorded.tracker)
+
+
 def test_on_the_command_line(
     recorded: Any, phantom: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,10 @@ from lungzoo.weights.sources import HUGGING_FACE, hugging_face
 
 MLFLOW = "mlflow"
 _LONGEST = 5000  # what MLflow's stores take as a description
+_ONE_RUN = (
+    "Give a folder that lungzoo tune postprocess made of this one run; what it chose for an ensemble is for all "
+    "members together, and is not published."
+)
 _FROM_MLFLOW = """\
 import lungzoo
 from mlflow.artifacts import download_artifacts
@@ -146,13 +150,12 @@ class _Weights:
 def _with_choice(manifest: WeightsManifest, folder: Path) -> WeightsManifest:
     """Return a manifest with the protocol that was tuned for its weights."""
     if not (folder / MANIFEST).is_file():
-        raise UsageError(
-            f"{folder} has no {MANIFEST}. Give a folder that lungzoo tune postprocess made of this one run; what it "
-            "chose for an ensemble is for all members together, and is not published."
-        )
+        raise UsageError(f"{folder} has no {MANIFEST}. {_ONE_RUN}")
     tuned = read_manifest(folder / MANIFEST)
     if tuned.sha256 != manifest.sha256 or "tuned" not in tuned.protocol:
         raise UsageError(f"{folder} does not hold the weights of this run as lungzoo tune postprocess writes them.")
+    if len(members := tuned.protocol["tuned"].get("members", ())) > 1:
+        raise UsageError(f"{folder} is one of {len(members)} members of an ensemble. {_ONE_RUN}")
     return manifest.model_copy(update={"protocol": tuned.protocol})
 
 

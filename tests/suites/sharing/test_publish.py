@@ -62,7 +62,12 @@ def test_what_was_tuned_is_published_with_the_weights(recorded: Any, tmp_path: P
         publish(str(folder), str(to), Wishes(), recorded.tracker)
     with pytest.raises(UsageError, match=r"has no manifest\.toml.*chose for an ensemble is for all members together"):
         publish(recorded.run_id, str(to), Wishes(tuned=tmp_path), recorded.tracker)
-    other = read_manifest(folder / "manifest.toml").model_copy(update={"sha256": "0" * 64})
+    member = read_manifest(folder / "manifest.toml")
+    member.protocol["tuned"]["members"] = [member.sha256, "0" * 64]
+    write_manifest(member, folder / "manifest.toml")
+    with pytest.raises(UsageError, match=r"is one of 2 members of an ensemble\. .*chose for an ensemble is for all"):
+        publish(recorded.run_id, str(to), Wishes(tuned=folder), recorded.tracker)
+    other = member.model_copy(update={"sha256": "0" * 64})
     write_manifest(other, folder / "manifest.toml")
     with pytest.raises(UsageError, match="does not hold the weights of this run"):
         publish(recorded.run_id, str(to), Wishes(tuned=folder), recorded.tracker)

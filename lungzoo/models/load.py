@@ -184,7 +184,10 @@ def _here(path: Path) -> Path:
     except (OSError, RuntimeError) as error:
         raise UsageError(f"'{path}' is a link that leads nowhere: {error}. {_GIVE}") from None
     if target.parent != path.parent.resolve():
-        raise UsageError(f"'{path}' is a link that leads out of its folder, to '{target}'. Give that path, or copy it.")
+        raise UsageError(
+            f"'{path}' is a link that leads out of its folder, to '{target}'. Put the files themselves into a folder; "
+            "those of Hugging Face come so with: hf download ORG/NAME --local-dir FOLDER"
+        )
     return path
 
 

@@ -101,7 +101,7 @@ def publish(
     tuned: Path | None = typer.Option(
         None, help="Folder of lungzoo tune postprocess with this run's weights: publish them with what it chose."
     ),
-    force: bool = typer.Option(False, "--force", help="Replace weights of that name."),
+    force: bool = typer.Option(False, "--force", help="Replace what has the name; without one, these same weights."),
 ) -> None:
     """Publish the weights of a run with manifest and model card."""
     from lungzoo.suites.sharing.publish import Wishes

@@ -43,7 +43,7 @@ class Wishes:
         name: of the weights; "" derives MODEL-DATASET-vN.
         title: a line for people; "" describes the run.
         licence: of the weights; "" is that of the data.
-        force: replace what has the name.
+        force: replace what has the name; without a name, these same weights.
         private: only its owners see a new repository of Hugging Face.
         tuned: folder of `lungzoo tune postprocess` with the run's weights, whose protocol is published; None for that
             of the run, which is all that MLflow takes.
@@ -187,8 +187,14 @@ def _to_folder(weights: _Weights, to: str, tracker: Tracker) -> Publication:
         if wishes.name:
             return wishes.name
         same = [entry.name for entry in index.weights if entry.sha256 == weights.manifest.sha256]
+        if len(same) == 1 and wishes.force:
+            return same[0]
         if same:
-            raise UsageError(f"The hub {hub} has these weights as '{same[0]}'. Publish them twice only with --name.")
+            one = "--force" if len(same) == 1 else "--name and --force"
+            raise UsageError(
+                f"The hub {hub} has these weights as {', '.join(map(repr, same))}. Replace them with {one}, or publish "
+                "them under another name, too, with --name."
+            )
         numbers = (number for number in range(1, len(index.weights) + 2))
         return next(name for n in numbers if not index.find(name := f"{weights.stem}-v{n}"))
 

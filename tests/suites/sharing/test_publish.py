@@ -140,16 +140,20 @@ def test_the_same_weights_once(recorded: Any, shelf: Path) -> None:
     def again(**wishes: Any) -> str:
         return publish(f"run:{recorded.run_id[:10]}", str(shelf), Wishes(**wishes), recorded.tracker).name
 
-    with pytest.raises(UsageError, match=rf"has these weights as '{NAME}'\. Publish them twice only with --name"):
+    told = rf"has these weights as '{NAME}'\. Replace them with --force, or publish them under another name, too, with"
+    with pytest.raises(UsageError, match=told):
         again()
     with pytest.raises(UsageError, match=rf"has weights named '{NAME}'\. Give another name with --name, or"):
         again(name=NAME)
-    assert again(name=NAME, force=True, title="Better") == NAME
+    assert again(name=NAME, force=True, title="Good") == NAME
+    assert again(force=True, title="Better") == NAME
     assert again(name="other-v1") == "other-v1"
     index = json.loads((shelf / "index.json").read_text())
     assert [(entry["name"], entry["title"]) for entry in index["weights"]] == [
         (NAME, "Better"), ("other-v1", "cnn_scratch width=4 / scratch on Synthetic chest-CT phantom"),
     ]  # fmt: skip
+    with pytest.raises(UsageError, match=rf"as '{NAME}', 'other-v1'\. Replace them with --name and --force, or"):
+        again(force=True)
 
 
 def test_other_weights_get_the_next_number(recorded: Any, shelf: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import os
 import re
 from collections.abc import Sequence
@@ -165,6 +167,8 @@ def source_of(address: str) -> Source:
     if address.startswith(HUGGING_FACE):
         return hugging_face(address)
     if address.startswith(("http://", "https://")):
+        if re.search(r"\s", address):
+            raise ConfigError(f"An address has no spaces; several hubs have commas between them. Received: '{address}'")
         return WebSource(address.rstrip("/"))
     if "://" in address:
         raise ConfigError(f"A hub is a folder, http(s)://… or hf:ORG/NAME. Received: '{address}'")
@@ -180,10 +184,23 @@ def hugging_face(address: str) -> HuggingFaceSource:
 
 
 def configured() -> Sequence[Source]:
-    """Return the sources that `LUNGZOO_HUB` names, separated by commas or spaces; a folder may have spaces if alone."""
-    text = os.environ.get("LUNGZOO_HUB", "").strip()
-    addresses = [text] if text and Path(text).is_dir() else [part for part in re.split(r"[,\s]+", text) if part]
-    return [source_of(address) for address in addresses]
+    """Return the sources that `LUNGZOO_HUB` names, in its order."""
+    return [source_of(address) for address in _parted(os.environ.get("LUNGZOO_HUB", ""))]
+
+
+def before_configured(addresses: Sequence[str]) -> str:
+    """Return what `LUNGZOO_HUB` must say to name these first, then those that it names now."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([*addresses, *_parted(os.environ.get("LUNGZOO_HUB", ""))])
+    return line.getvalue()
+
+
+def _parted(text: str) -> list[str]:
+    """Part a list of addresses at its commas; a folder with a comma in its name stands alone, or in double quotes."""
+    if (alone := text.strip()) and Path(alone).is_dir():
+        return [alone]
+    lines = csv.reader(text.splitlines(keepends=True), skipinitialspace=True)
+    return [part.strip() for line in lines for part in line if part.strip()]
 
 
 def _named(manifest: WeightsManifest, name: str, folder: Path) -> WeightsManifest:

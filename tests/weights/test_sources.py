@@ -106,7 +106,7 @@ def cached() -> list[str]:
 
 
 def test_what_hubs_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LUNGZOO_HUB", f"{tmp_path}, http://a.example/hub/ hf:org/name,hf:org/name@v1.0")
+    monkeypatch.setenv("LUNGZOO_HUB", f"{tmp_path}, http://a.example/hub/ ,hf:org/name,hf:org/name@v1.0,")
     assert configured() == [
         FolderSource(tmp_path),
         WebSource("http://a.example/hub"),
@@ -116,10 +116,16 @@ def test_what_hubs_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "with spaces, and commas").mkdir()
     monkeypatch.setenv("LUNGZOO_HUB", str(tmp_path / "with spaces, and commas"))
     assert configured() == [FolderSource(tmp_path / "with spaces, and commas")]
+    monkeypatch.setenv("LUNGZOO_HUB", f'hf:org/name,"{tmp_path}/with spaces, and commas", {tmp_path}/with spaces')
+    assert configured()[1:] == [
+        FolderSource(tmp_path / "with spaces, and commas"),
+        FolderSource(tmp_path / "with spaces"),
+    ]
 
 
 @pytest.mark.parametrize(
-    "address", ["hf:name", "hf:org/../x", "hf:org/a..b", "hf:org/n@../x", "hf:", "ftp://a/b", "file:///etc"]
+    "address",
+    ["hf:name", "hf:org/../x", "hf:org/a..b", "hf:org/n@../x", "hf:", "ftp://a/b", "file:///etc", "http://a hf:b/c"],
 )
 def test_what_is_no_hub(address: str) -> None:
     with pytest.raises(ConfigError, match="Received: '"):

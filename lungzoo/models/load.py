@@ -150,8 +150,8 @@ def published_starts() -> dict[str, tuple[str, ...]]:
 
 def _starts() -> Iterator[tuple[str, WeightsManifest]]:
     """Yield (encoder, manifest) of the published weights that serve as a start."""
-    for name in hub.names(local=True):  # what a short name means must not depend on who answers
-        manifest = hub.find(name)
+    for published in hub.everything(local=True):  # what a short name means must not depend on who answers
+        manifest = published.manifest
         if manifest.start is not None and manifest.model.name in MODELS:
             yield MODELS.get(manifest.model.name).encoder, manifest
 

@@ -8,7 +8,7 @@ import io
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -23,7 +23,7 @@ _REPOSITORY = re.compile(r"hf:(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(
 
 
 class Source(Protocol):
-    """A place with published weights."""
+    """A place with published weights; it is asked once what it has, so what it says later needs another `Source`."""
 
     @property
     def local(self) -> bool:
@@ -102,6 +102,7 @@ class WebSource:
 
     base: str
     local: bool = False
+    _said: dict[bool, HubIndex] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def check(self) -> None:
         """See `Source`; what an address has is not known."""
@@ -122,8 +123,10 @@ class WebSource:
         return Published(manifest, None, (f"{self.base}/{name}",), self.base)
 
     def _index(self, offline: bool) -> HubIndex:
-        url = f"{self.base}/{INDEX}"
-        return read_latest(url, MAX_INDEX_BYTES, _remembered(url, ".json"), parse_index, offline)
+        if offline not in self._said:
+            url = f"{self.base}/{INDEX}"
+            self._said[offline] = read_latest(url, MAX_INDEX_BYTES, _remembered(url, ".json"), parse_index, offline)
+        return self._said[offline]
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,7 @@ class HuggingFaceSource:
     repository: str
     revision: str = "main"
     local: bool = False
+    _said: dict[bool, WeightsManifest] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def check(self) -> None:
         """See `Source`; what an address has is not known."""
@@ -151,8 +155,10 @@ class HuggingFaceSource:
         endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
         base = f"{endpoint}/{self.repository}/resolve/{self.revision}"
         url = f"{base}/{MANIFEST}"
-        manifest = read_latest(url, MAX_MANIFEST_BYTES, _remembered(url, ".toml"), parse_manifest, offline)
-        return Published(manifest, None, (base,), f"{HUGGING_FACE}{self.repository}")
+        if offline not in self._said:
+            kept = _remembered(url, ".toml")
+            self._said[offline] = read_latest(url, MAX_MANIFEST_BYTES, kept, parse_manifest, offline)
+        return Published(self._said[offline], None, (base,), f"{HUGGING_FACE}{self.repository}")
 
 
 def source_of(address: str) -> Source:

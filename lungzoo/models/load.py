@@ -185,8 +185,8 @@ def _here(path: Path) -> Path:
         raise UsageError(f"'{path}' is a link that leads nowhere: {error}. {_GIVE}") from None
     if target.parent != path.parent.resolve():
         raise UsageError(
-            f"'{path}' is a link that leads out of its folder, to '{target}'. Put the files themselves into a folder; "
-            "those of Hugging Face come so with: hf download ORG/NAME --local-dir FOLDER"
+            f"'{path}' is a link that leads out of its folder, to '{target}'. Give a folder with the files "
+            "themselves. From Hugging Face you get one with: hf download ORG/NAME --local-dir FOLDER"
         )
     return path
 

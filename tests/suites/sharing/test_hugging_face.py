@@ -126,7 +126,7 @@ def test_what_its_own_tool_downloads(service: Service, recorded: Any, tmp_path: 
         paths = [hf_hub_download("org/Tiny", name, endpoint=service.address, **place) for name in service.files]
         return Path(paths[0]).parent
 
-    with pytest.raises(UsageError, match="come so with: hf download ORG/NAME --local-dir FOLDER"):
+    with pytest.raises(UsageError, match="you get one with: hf download ORG/NAME --local-dir FOLDER"):
         lungzoo.load(download(cache_dir=tmp_path / "cache"))
     folder = download(cache_dir=tmp_path / "other", local_dir=tmp_path / "folder")
     assert lungzoo.load(folder).name == "cnn_scratch"

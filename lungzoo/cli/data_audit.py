@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lungzoo.data.splits.audit import Audit
     from lungzoo.data.splits.split import Split
     from lungzoo.data.store import PreparedDataset
+    from lungzoo.tracking.tracker import Tracker
 
 
 def audit(
@@ -68,16 +69,16 @@ def audit(
 
 def _of_weights(name: str, dataset: PreparedDataset, split: Split) -> Audit:
     from lungzoo.data.splits.audit import audit_patients
-    from lungzoo.models.load import find_manifest
+    from lungzoo.suites.known import manifest_of
 
-    if name.startswith("run:"):
-        from lungzoo.tracking.mlflow_tracker import MlflowTracker
-
-        tracker = MlflowTracker("train")
-        manifest = tracker.weights_manifest(tracker.find_run(name.removeprefix("run:")))
-    else:
-        manifest = find_manifest(name)
+    manifest = manifest_of(name, _store)
     return audit_patients(dataset, split, manifest.seen, manifest.name)
+
+
+def _store() -> Tracker:
+    from lungzoo.tracking.mlflow_tracker import MlflowTracker
+
+    return MlflowTracker("train")
 
 
 def _show(done: Audit) -> None:

@@ -21,11 +21,11 @@ def use_hubs(hubs: list[str]) -> None:
         ConfigError: one is neither an address nor a folder.
     """
     if hubs:
-        from lungzoo.weights.sources import source_of
+        from lungzoo.weights.sources import before_configured, source_of
 
         for hub in hubs:
             source_of(hub).check()
-        os.environ["LUNGZOO_HUB"] = ",".join([*hubs, os.environ.get("LUNGZOO_HUB", "")]).rstrip(",")
+        os.environ["LUNGZOO_HUB"] = before_configured(hubs)
 
 
 def named_weights(names: list[str]) -> list[str]:

@@ -25,12 +25,10 @@ def list_(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Published weights with their scores and where they are."""
-    from fnmatch import fnmatchcase
-
-    from lungzoo.weights.hub import get, names
+    from lungzoo.weights.hub import everything
 
     use_hubs(hub)
-    rows = [_row(get(name), as_json) for name in names() if fnmatchcase(name, pattern)]
+    rows = [_row(published, as_json) for published in everything(pattern)]
     print_listing(rows, as_json, hidden=("model", "source", "dataset", "licence", "attribution"))
 
 
@@ -41,11 +39,11 @@ def fetch(
     offline: bool = _OFFLINE,
 ) -> None:
     """Fetch weights into the cache, and print where they are."""
-    from lungzoo.weights.hub import fetch_file, get
+    from lungzoo.weights.hub import fetch_file, get_all
 
     use_hubs(hub)
-    wanted = {name: get(name, offline or None) for name in names}  # a misspelt name before anything is fetched
-    for name, published in wanted.items():
+    wanted = get_all(names, offline or None)  # a misspelt name before anything is fetched
+    for name, published in zip(names, wanted, strict=True):
         typer.echo(f"{name}: {fetch_file(published, offline or None)}")
 
 
@@ -59,9 +57,8 @@ def verify(
 
     use_hubs(hub)
     damaged = 0
-    for name in names or known.names():
-        published = known.get(name)
-        copies = published.copies()
+    for published in known.get_all(names) if names else known.everything():
+        name, copies = published.manifest.name, published.copies()
         for kind, path in copies.items():
             fault = published.manifest.fault(path)
             damaged += fault is not None
@@ -101,7 +98,7 @@ def publish(
     tuned: Path | None = typer.Option(
         None, help="Folder of lungzoo tune postprocess with this run's weights: publish them with what it chose."
     ),
-    force: bool = typer.Option(False, "--force", help="Replace weights of that name."),
+    force: bool = typer.Option(False, "--force", help="Replace what has the name; without one, these same weights."),
 ) -> None:
     """Publish the weights of a run with manifest and model card."""
     from lungzoo.suites.sharing.publish import Wishes

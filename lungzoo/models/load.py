@@ -150,8 +150,8 @@ def published_starts() -> dict[str, tuple[str, ...]]:
 
 def _starts() -> Iterator[tuple[str, WeightsManifest]]:
     """Yield (encoder, manifest) of the published weights that serve as a start."""
-    for name in hub.names(local=True):  # what a short name means must not depend on who answers
-        manifest = hub.find(name)
+    for published in hub.everything(local=True):  # what a short name means must not depend on who answers
+        manifest = published.manifest
         if manifest.start is not None and manifest.model.name in MODELS:
             yield MODELS.get(manifest.model.name).encoder, manifest
 
@@ -184,7 +184,10 @@ def _here(path: Path) -> Path:
     except (OSError, RuntimeError) as error:
         raise UsageError(f"'{path}' is a link that leads nowhere: {error}. {_GIVE}") from None
     if target.parent != path.parent.resolve():
-        raise UsageError(f"'{path}' is a link that leads out of its folder, to '{target}'. Give that path, or copy it.")
+        raise UsageError(
+            f"'{path}' is a link that leads out of its folder, to '{target}'. Give a folder with the files "
+            "themselves. From Hugging Face you get one with: hf download ORG/NAME --local-dir FOLDER"
+        )
     return path
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from lungzoo.content import content_dir
 from lungzoo.errors import LungzooError, UnknownNameError, WeightsUnavailable
 from lungzoo.weights.manifest import WeightsManifest
 from lungzoo.weights.published import Published, is_offline, weights_cache
-from lungzoo.weights.sources import HUGGING_FACE, FolderSource, WebSource, configured, hugging_face
+from lungzoo.weights.sources import HUGGING_FACE, FolderSource, Source, WebSource, configured, hugging_face
 
 PREFIX = "lungzoo:"
 PREFIXES = (PREFIX, HUGGING_FACE)
@@ -25,10 +27,12 @@ __all__ = [
     "PREFIX",
     "PREFIXES",
     "Published",
+    "everything",
     "fetch",
     "fetch_file",
     "find",
     "get",
+    "get_all",
     "is_offline",
     "names",
     "weights_cache",
@@ -45,11 +49,20 @@ def names(local: bool = False, offline: bool | None = None) -> list[str]:
     Raises:
         ConfigError, WeightsUnavailable: a hub is malformed, or cannot be read.
     """
-    offline = is_offline() if offline is None else offline
-    found = set(_shipped().names(offline))
-    for source in configured():
-        found |= set(source.names(offline)) if source.local or not local else set()
-    return sorted(found)
+    return _names(_sources(local), _decided(offline))
+
+
+def everything(pattern: str = "*", local: bool = False, offline: bool | None = None) -> Iterator[Published]:
+    """Yield all published weights in the order of their names; each hub is asked once what it has.
+
+    Args:
+        pattern: shell-style, that names must match.
+        local, offline: see `names`. Raises as `names` and `get`.
+    """
+    sources, offline = _sources(local), _decided(offline)
+    for name in _names(sources, offline):
+        if fnmatchcase(name, pattern):
+            yield _get(name, offline, sources)
 
 
 def get(name: str, offline: bool | None = None) -> Published:
@@ -64,15 +77,36 @@ def get(name: str, offline: bool | None = None) -> Published:
         ConfigError: their manifest, or the index of a hub, is malformed.
         WeightsUnavailable: they are not among those here, and a hub that may have them cannot be read.
     """
-    offline = is_offline() if offline is None else offline
+    return get_all([name], offline)[0]
+
+
+def get_all(names: Sequence[str], offline: bool | None = None) -> list[Published]:
+    """Return published weights by name, in this order; each hub is asked once what it has. See `get`."""
+    sources, offline = _sources(), _decided(offline)
+    return [_get(name, offline, sources) for name in names]
+
+
+def _sources(local: bool = False) -> list[Source]:
+    return [source for source in configured() if source.local or not local]
+
+
+def _decided(offline: bool | None) -> bool:
+    return is_offline() if offline is None else offline
+
+
+def _names(sources: Sequence[Source], offline: bool) -> list[str]:
+    return sorted({name for source in (_shipped(), *sources) for name in source.names(offline)})
+
+
+def _get(name: str, offline: bool, sources: Sequence[Source]) -> Published:
     if name.startswith(HUGGING_FACE):
         return hugging_face(name).only(offline)
     given, name = name, name.removeprefix(PREFIX)
     if found := _shipped().find(name, offline):
-        mirrors = tuple(source.base for source in configured() if isinstance(source, WebSource))
+        mirrors = tuple(source.base for source in sources if isinstance(source, WebSource))
         return dataclasses.replace(found, bases=mirrors, where="")
     failures: list[LungzooError] = []
-    for source in configured():
+    for source in sources:
         try:
             if found := source.find(name, offline):
                 return found
@@ -82,7 +116,7 @@ def get(name: str, offline: bool | None = None) -> Published:
         raise failures[0]
     no_path = given == name and not os.path.exists(name)  # pathlib raises where it is too long
     see = "lungzoo weights list" + (_ELSEWHERE if no_path else "")
-    raise UnknownNameError("published weights", name, names(offline=offline), see)
+    raise UnknownNameError("published weights", name, _names(sources, offline), see)
 
 
 def find(name: str) -> WeightsManifest:
@@ -118,7 +152,7 @@ def fetch_file(published: Published, offline: bool | None = None) -> Path:
         raise WeightsUnavailable(
             f"The weights '{manifest.name}' have no address to fetch them from. Put {manifest.file} at {cached}."
         )
-    if is_offline() if offline is None else offline:
+    if _decided(offline):
         raise WeightsUnavailable(_offline_message(published, damage))
     from lungzoo.weights.download import download
 

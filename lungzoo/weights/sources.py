@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +23,7 @@ _REPOSITORY = re.compile(r"hf:(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(
 
 
 class Source(Protocol):
-    """A place with published weights."""
+    """A place with published weights; it is asked once what it has, so what it says later needs another `Source`."""
 
     @property
     def local(self) -> bool:
@@ -100,6 +102,7 @@ class WebSource:
 
     base: str
     local: bool = False
+    _said: dict[bool, HubIndex] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def check(self) -> None:
         """See `Source`; what an address has is not known."""
@@ -120,8 +123,10 @@ class WebSource:
         return Published(manifest, None, (f"{self.base}/{name}",), self.base)
 
     def _index(self, offline: bool) -> HubIndex:
-        url = f"{self.base}/{INDEX}"
-        return read_latest(url, MAX_INDEX_BYTES, _remembered(url, ".json"), parse_index, offline)
+        if offline not in self._said:
+            url = f"{self.base}/{INDEX}"
+            self._said[offline] = read_latest(url, MAX_INDEX_BYTES, _remembered(url, ".json"), parse_index, offline)
+        return self._said[offline]
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,7 @@ class HuggingFaceSource:
     repository: str
     revision: str = "main"
     local: bool = False
+    _said: dict[bool, WeightsManifest] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def check(self) -> None:
         """See `Source`; what an address has is not known."""
@@ -149,8 +155,10 @@ class HuggingFaceSource:
         endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
         base = f"{endpoint}/{self.repository}/resolve/{self.revision}"
         url = f"{base}/{MANIFEST}"
-        manifest = read_latest(url, MAX_MANIFEST_BYTES, _remembered(url, ".toml"), parse_manifest, offline)
-        return Published(manifest, None, (base,), f"{HUGGING_FACE}{self.repository}")
+        if offline not in self._said:
+            kept = _remembered(url, ".toml")
+            self._said[offline] = read_latest(url, MAX_MANIFEST_BYTES, kept, parse_manifest, offline)
+        return Published(self._said[offline], None, (base,), f"{HUGGING_FACE}{self.repository}")
 
 
 def source_of(address: str) -> Source:
@@ -165,6 +173,8 @@ def source_of(address: str) -> Source:
     if address.startswith(HUGGING_FACE):
         return hugging_face(address)
     if address.startswith(("http://", "https://")):
+        if re.search(r"\s", address):
+            raise ConfigError(f"An address has no spaces; several hubs have commas between them. Received: '{address}'")
         return WebSource(address.rstrip("/"))
     if "://" in address:
         raise ConfigError(f"A hub is a folder, http(s)://… or hf:ORG/NAME. Received: '{address}'")
@@ -180,10 +190,23 @@ def hugging_face(address: str) -> HuggingFaceSource:
 
 
 def configured() -> Sequence[Source]:
-    """Return the sources that `LUNGZOO_HUB` names, separated by commas or spaces; a folder may have spaces if alone."""
-    text = os.environ.get("LUNGZOO_HUB", "").strip()
-    addresses = [text] if text and Path(text).is_dir() else [part for part in re.split(r"[,\s]+", text) if part]
-    return [source_of(address) for address in addresses]
+    """Return the sources that `LUNGZOO_HUB` names, in its order."""
+    return [source_of(address) for address in _parted(os.environ.get("LUNGZOO_HUB", ""))]
+
+
+def before_configured(addresses: Sequence[str]) -> str:
+    """Return what `LUNGZOO_HUB` must say to name these first, then those that it names now."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([*addresses, *_parted(os.environ.get("LUNGZOO_HUB", ""))])
+    return line.getvalue()
+
+
+def _parted(text: str) -> list[str]:
+    """Part a list of addresses at its commas; a folder with a comma in its name stands alone, or in double quotes."""
+    if (alone := text.strip()) and Path(alone).is_dir():
+        return [alone]
+    lines = csv.reader(text.splitlines(keepends=True), skipinitialspace=True)
+    return [part.strip() for line in lines for part in line if part.strip()]
 
 
 def _named(manifest: WeightsManifest, name: str, folder: Path) -> WeightsManifest:

@@ -259,7 +259,9 @@ def test_a_link_out_of_the_folder(dress: Callable[..., Path], tiny_file: Path, t
     path = dress(tiny_file.read_bytes())
     path.rename(tmp_path / "secret.npz")
     path.symlink_to(tmp_path / "secret.npz")
-    message = r"is a link that leads out of its folder, to '.*secret\.npz'\. Give that path, or copy it"
+    message = (
+        r"is a link that leads out of its folder, to '.*secret\.npz'\. Give a folder with the files themselves\. From"
+    )
     refused(path, UsageError, message)
     refused(path.parent, UsageError, message)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from lungzoo.cli import app
 from lungzoo.content import content_dir
 from lungzoo.errors import ConfigError, LungzooError, UnknownNameError, WeightsUnavailable
+from lungzoo.models.load import published_starts
 from lungzoo.weights import hub, receiving
 from lungzoo.weights.index import INDEX, HubIndex
 from lungzoo.weights.manifest import WeightsManifest, write_manifest
@@ -106,7 +110,7 @@ def cached() -> list[str]:
 
 
 def test_what_hubs_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LUNGZOO_HUB", f"{tmp_path}, http://a.example/hub/ hf:org/name,hf:org/name@v1.0")
+    monkeypatch.setenv("LUNGZOO_HUB", f"{tmp_path}, http://a.example/hub/ ,hf:org/name,hf:org/name@v1.0,")
     assert configured() == [
         FolderSource(tmp_path),
         WebSource("http://a.example/hub"),
@@ -116,10 +120,16 @@ def test_what_hubs_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "with spaces, and commas").mkdir()
     monkeypatch.setenv("LUNGZOO_HUB", str(tmp_path / "with spaces, and commas"))
     assert configured() == [FolderSource(tmp_path / "with spaces, and commas")]
+    monkeypatch.setenv("LUNGZOO_HUB", f'hf:org/name,"{tmp_path}/with spaces, and commas", {tmp_path}/with spaces')
+    assert configured()[1:] == [
+        FolderSource(tmp_path / "with spaces, and commas"),
+        FolderSource(tmp_path / "with spaces"),
+    ]
 
 
 @pytest.mark.parametrize(
-    "address", ["hf:name", "hf:org/../x", "hf:org/a..b", "hf:org/n@../x", "hf:", "ftp://a/b", "file:///etc"]
+    "address",
+    ["hf:name", "hf:org/../x", "hf:org/a..b", "hf:org/n@../x", "hf:", "ftp://a/b", "file:///etc", "http://a hf:b/c"],
 )
 def test_what_is_no_hub(address: str) -> None:
     with pytest.raises(ConfigError, match="Received: '"):
@@ -201,6 +211,33 @@ def test_several_hubs(site: Site, put: Callable[..., Path], tmp_path: Path, monk
     assert hub.get("tiny-v3").where == str(tmp_path / "other")
     with pytest.raises(WeightsUnavailable, match="404"):
         hub.get("tiny-v9")
+
+
+@pytest.mark.parametrize("command", ["list", "list tiny*", "verify", "verify tiny-v2 tiny-v3", "fetch tiny-v2 tiny-v3"])
+def test_a_command_asks_for_an_index_once(command: str, site: Site, put: Callable[..., Path], shelf: Path) -> None:
+    put(shelf, "tiny-v3")
+    done = CliRunner().invoke(app, ["weights", *command.split()], env={"COLUMNS": "200"}, catch_exceptions=False)
+    assert {"tiny-v2", "tiny-v3"} <= set(re.findall(r"^[\w-]+", done.stdout, re.MULTILINE))
+    assert site.asked.count("/index.json") == 1
+
+
+def test_a_command_asks_for_a_repository_once(shelf: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shutil.copytree(shelf / "tiny-v2", tmp_path / "site" / "org" / "Tiny" / "resolve" / "main")
+    site = Site(tmp_path / "site")
+    monkeypatch.setenv("HF_ENDPOINT", site.address)
+    monkeypatch.setenv("LUNGZOO_HUB", "hf:org/Tiny")
+    try:
+        assert "tiny-v2" in [published.manifest.name for published in hub.everything()]
+    finally:
+        site.close()
+    assert site.asked == ["/org/Tiny/resolve/main/manifest.toml"]
+
+
+def test_short_starts_ask_nobody(site: Site, put: Callable[..., Path], tmp_path: Path, monkeypatch: Any) -> None:
+    put(tmp_path / "other", "tiny-v3")
+    monkeypatch.setenv("LUNGZOO_HUB", f"{site.address},{tmp_path / 'other'}")
+    assert "lidc" in published_starts()["mobilenetv2"]
+    assert site.asked == []
 
 
 def entry(shelf: Path, **changes: Any) -> bytes:

@@ -90,12 +90,13 @@ def tuned_manifest(manifest: WeightsManifest, outcome: Outcome) -> WeightsManife
     """Return a manifest whose protocol says what was chosen, and how; its metrics stay those of the plain pass."""
     chosen, protocol = outcome.chosen, manifest.protocol
     values = values_of(chosen.choice)
+    before = protocol.get("tuned", {})  # of weights that were tuned once already
     how = {
         "dataset": outcome.validation.dataset.name,
         "validation_cases": len(outcome.validation.rows),
         "validation_dice": chosen.dice,
         "validation_dice_plain": outcome.plain.dice,
-        "threshold_of_metrics": outcome.grid.plain,
+        "threshold_of_metrics": before.get("threshold_of_metrics", outcome.grid.plain),
         "members": [each.sha256 for each in outcome.weights],
     }
     tables: dict[str, Any] = {

@@ -29,7 +29,7 @@ NOT_A_DEVICE = (
 )
 
 
-def model_card(manifest: WeightsManifest, record: RunRecord, source: str, hub: str = "") -> str:
+def model_card(manifest: WeightsManifest, record: RunRecord, source: str, hub: str = "", code: str = "") -> str:
     """Return README.md of published weights, with the front matter that Hugging Face reads.
 
     Args:
@@ -37,10 +37,11 @@ def model_card(manifest: WeightsManifest, record: RunRecord, source: str, hub: s
         record: of the run that they are of.
         source: what `lungzoo predict --weights` takes.
         hub: what `--hub` takes; "" where the source says it all.
+        code: lines of Python that load the model; "" for `lungzoo.load` of the source.
     """
     sections = {
         "Intended use": _use(),
-        "How to use it": _usage(manifest, source, hub),
+        "How to use it": _usage(manifest, source, hub, code or _loading(source, hub)),
         "Data": _data(record),
         "Training": _training(manifest, record),
         "Results": _results(manifest, record),
@@ -87,16 +88,20 @@ def _use() -> str:
     )
 
 
-def _usage(manifest: WeightsManifest, source: str, hub: str) -> str:
-    asked = f" --hub {hub}" if hub else ""
+def _loading(source: str, hub: str) -> str:
     setting = f'os.environ["LUNGZOO_HUB"] = "{hub}"\n' if hub else ""
     imports = "import os\n\nimport lungzoo\n\n" if hub else "import lungzoo\n\n"
+    return f'{imports}{setting}model = lungzoo.load("{source}")'
+
+
+def _usage(manifest: WeightsManifest, source: str, hub: str, code: str) -> str:
+    asked = f" --hub {hub}" if hub else ""
     place = "`HUB` stands for the folder or the address that holds this one.\n\n" if hub else ""
     model = manifest.model
     channels = model.in_channels * model.in_slices
     return (
         f"{place}```\nlungzoo predict SCAN -o mask.nii.gz --weights {source}{asked}\n```\n\n"
-        f'```python\n{imports}{setting}model = lungzoo.load("{source}")\n```\n\n'
+        f"```python\n{code}\n```\n\n"
         f"It takes float slices in [0, 1] with {channels} channel(s), any height and width, prepared as `protocol` in "
         f"`{MANIFEST}` says, and answers with logits. `lungzoo predict` prepares scans itself. Whether its training "
         f"patients are in your test split: `lungzoo data audit DATASET --weights {source}{asked}`."

@@ -23,6 +23,16 @@ from lungzoo.weights.sources import HUGGING_FACE, hugging_face
 
 MLFLOW = "mlflow"
 _LONGEST = 5000  # what MLflow's stores take as a description
+_ONE_RUN = (
+    "Give a folder that lungzoo tune postprocess made of this one run; what it chose for an ensemble is for all "
+    "members together, and is not published."
+)
+_FROM_MLFLOW = """\
+import lungzoo
+from mlflow.artifacts import download_artifacts
+
+# of the store that MLFLOW_TRACKING_URI names
+model = lungzoo.load(download_artifacts(run_id="{run_id}", artifact_path="weights"))"""
 
 
 @dataclass(frozen=True)
@@ -33,10 +43,10 @@ class Wishes:
         name: of the weights; "" derives MODEL-DATASET-vN.
         title: a line for people; "" describes the run.
         licence: of the weights; "" is that of the data.
-        force: replace what has the name.
+        force: replace what has the name; without a name, these same weights.
         private: only its owners see a new repository of Hugging Face.
         tuned: folder of `lungzoo tune postprocess` with the run's weights, whose protocol is published; None for that
-            of the run.
+            of the run, which is all that MLflow takes.
     """
 
     name: str = ""
@@ -87,7 +97,7 @@ def publish(run: str, to: str, wishes: Wishes, tracker: Tracker) -> Publication:
         )
     if (Path(run) / MANIFEST).is_file():
         raise UsageError(f"'{run}' is a folder. Give the id of the run; what was tuned for it goes to --tuned.")
-    target = _target(to)
+    target = _target(to, wishes)
     run_id = tracker.find_run(run.removeprefix("run:"))
     record = _finished(tracker.run_record(run_id), run_id)
     with tempfile.TemporaryDirectory(prefix="lungzoo-") as scratch:
@@ -120,12 +130,12 @@ class _Weights:
         named = (*about.patients.train, *about.patients.val, *about.patients.test) if about else ()
         return len(named), self.wishes.licence or self.manifest.licence
 
-    def fill(self, name: str, folder: Path, source: str, hub: str = "") -> None:
-        """Write manifest, weights and card into a folder; `source` and `hub` are how they are asked for."""
+    def fill(self, name: str, folder: Path, source: str, hub: str = "", code: str = "") -> None:
+        """Write manifest, weights and card into a folder; `source`, `hub` and `code`: see `model_card`."""
         manifest = self._named(name)
         shutil.copyfile(self.file, folder / manifest.file)
         write_manifest(manifest, folder / MANIFEST)
-        (folder / CARD).write_text(model_card(manifest, self.record, source, hub), encoding="utf-8")
+        (folder / CARD).write_text(model_card(manifest, self.record, source, hub, code), encoding="utf-8")
 
     def _named(self, name: str) -> WeightsManifest:
         changes = {
@@ -140,26 +150,30 @@ class _Weights:
 def _with_choice(manifest: WeightsManifest, folder: Path) -> WeightsManifest:
     """Return a manifest with the protocol that was tuned for its weights."""
     if not (folder / MANIFEST).is_file():
-        raise UsageError(
-            f"{folder} has no {MANIFEST}. Give a folder that lungzoo tune postprocess made of this one run; what it "
-            "chose for an ensemble is for all members together, and is not published."
-        )
+        raise UsageError(f"{folder} has no {MANIFEST}. {_ONE_RUN}")
     tuned = read_manifest(folder / MANIFEST)
     if tuned.sha256 != manifest.sha256 or "tuned" not in tuned.protocol:
         raise UsageError(f"{folder} does not hold the weights of this run as lungzoo tune postprocess writes them.")
+    if len(members := tuned.protocol["tuned"].get("members", ())) > 1:
+        raise UsageError(f"{folder} is one of {len(members)} members of an ensemble. {_ONE_RUN}")
     return manifest.model_copy(update={"protocol": tuned.protocol})
 
 
 Target = Callable[[_Weights, str, Tracker], Publication]
 
 
-def _target(to: str) -> Target:
+def _target(to: str, wishes: Wishes) -> Target:
     if to.startswith(HUGGING_FACE) or to == "hf":
         hugging_face(to)
         if "@" in to:
             raise ConfigError(f"Weights are published to the main revision: hf:ORG/NAME. Received: '{to}'")
         return _to_hugging_face
     if to == MLFLOW:
+        if wishes.tuned is not None:
+            raise UsageError(
+                "MLflow has the weights of a run with the run's own protocol, so --tuned does not go to 'mlflow'. "
+                "Publish what was tuned to a folder or hf:ORG/NAME, or leave --tuned out."
+            )
         return _to_mlflow
     if "://" in to:
         raise ConfigError(f"Weights are published to a folder, 'mlflow' or hf:ORG/NAME. Received: '{to}'")
@@ -173,8 +187,14 @@ def _to_folder(weights: _Weights, to: str, tracker: Tracker) -> Publication:
         if wishes.name:
             return wishes.name
         same = [entry.name for entry in index.weights if entry.sha256 == weights.manifest.sha256]
+        if len(same) == 1 and wishes.force:
+            return same[0]
         if same:
-            raise UsageError(f"The hub {hub} has these weights as '{same[0]}'. Publish them twice only with --name.")
+            one = "--force" if len(same) == 1 else "--name and --force"
+            raise UsageError(
+                f"The hub {hub} has these weights as {', '.join(map(repr, same))}. Replace them with {one}, or publish "
+                "them under another name, too, with --name."
+            )
         numbers = (number for number in range(1, len(index.weights) + 2))
         return next(name for n in numbers if not index.find(name := f"{weights.stem}-v{n}"))
 
@@ -189,7 +209,7 @@ def _to_folder(weights: _Weights, to: str, tracker: Tracker) -> Publication:
 def _to_mlflow(weights: _Weights, to: str, tracker: Tracker) -> Publication:
     name = weights.wishes.name or weights.stem
     source = f"run:{weights.run_id}"
-    _make(weights, name, source)
+    _make(weights, name, source, _FROM_MLFLOW.format(run_id=weights.run_id))
     card = without_front_matter((weights.scratch / CARD).read_text(encoding="utf-8"))
     if len(card) > _LONGEST:
         note = f"\n\n… The rest is in `{CARD}` among the files of the model."
@@ -213,10 +233,10 @@ def _to_hugging_face(weights: _Weights, to: str, tracker: Tracker) -> Publicatio
     return Publication(name, address, (f"lungzoo predict SCAN -o mask.nii.gz --weights {to}",), *weights.facts)
 
 
-def _make(weights: _Weights, name: str, source: str) -> None:
+def _make(weights: _Weights, name: str, source: str, code: str = "") -> None:
     try:
         weights.scratch.mkdir()
-        weights.fill(name, weights.scratch, source)
+        weights.fill(name, weights.scratch, source, code=code)
     except OSError as error:
         raise storage_error("write the files to publish to", error) from error
 

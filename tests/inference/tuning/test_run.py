@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from lungzoo.inference.tuning.held_out import held_out
 from lungzoo.inference.tuning.kept import Choice, look
 from lungzoo.inference.tuning.run import tune
 from lungzoo.inference.tuning.scores import score
-from lungzoo.inference.tuning.tuned import check_out, write_tuned
+from lungzoo.inference.tuning.tuned import check_out, tuned_manifest, write_tuned
 from lungzoo.inference.volume import Volume
 from lungzoo.weights.manifest import read_manifest
 
@@ -116,6 +117,21 @@ def test_an_ensemble_its_gains_and_what_is_written(make_member: Make, phantom: P
     (tmp_path / "mine").mkdir()
     with pytest.raises(UsageError, match="was not made by lungzoo tune postprocess, so --force does not replace it"):
         check_out(tmp_path / "mine", force=True)
+
+
+def test_tuning_twice_keeps_the_threshold_of_the_metrics(make_member: Make, phantom: PreparedDataset) -> None:
+    """The figures stay those of training, whatever a second search sets out from."""
+    member = make_member()
+    first = tuned_manifest(member.manifest, tune([member], phantom, Passes(), quietly))
+    assert first.protocol["tuned"]["threshold_of_metrics"] == 0.5
+    protocol = {**first.protocol, "score": {**first.protocol["score"], "threshold": 0.3}}
+    member = replace(member, manifest=first.model_copy(update={"protocol": protocol}))
+    member = replace(member, protocol=protocol_of(member.manifest))
+    outcome = tune([member], phantom, Passes(), quietly)
+    assert outcome.grid.plain == 0.3
+    second = tuned_manifest(member.manifest, outcome)
+    assert second.protocol["tuned"]["threshold_of_metrics"] == 0.5
+    assert second.name == first.name
 
 
 def test_a_member_of_another_fold_is_refused(make_member: Make, phantom: PreparedDataset) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,7 +44,7 @@ class Service:
             def answer(self, status: int, content: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
-                self.send_header("ETag", '"x"')
+                self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
                 self.send_header("X-Repo-Commit", "a" * 40)
                 if status == 404:
                     self.send_header("X-Error-Code", "EntryNotFound")
@@ -111,6 +113,23 @@ def test_up_and_down_again(service: Service, recorded: Any) -> None:
         publish(recorded.run_id, "hf:org/Tiny", Wishes(), recorded.tracker)
     assert publish(recorded.run_id, "hf:org/Tiny", Wishes(name="mine", force=True), recorded.tracker).name == "mine"
     assert "mine.npz" in service.files
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_its_own_tool_downloads(service: Service, recorded: Any, tmp_path: Path) -> None:
+    """`hf download` keeps links to a store of its own, unless it is told a folder."""
+    from huggingface_hub import hf_hub_download
+
+    publish(recorded.run_id, "hf:org/Tiny", Wishes(), recorded.tracker)
+
+    def download(**place: Any) -> Path:
+        paths = [hf_hub_download("org/Tiny", name, endpoint=service.address, **place) for name in service.files]
+        return Path(paths[0]).parent
+
+    with pytest.raises(UsageError, match="you get one with: hf download ORG/NAME --local-dir FOLDER"):
+        lungzoo.load(download(cache_dir=tmp_path / "cache"))
+    folder = download(cache_dir=tmp_path / "other", local_dir=tmp_path / "folder")
+    assert lungzoo.load(folder).name == "cnn_scratch"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

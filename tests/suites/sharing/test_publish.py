@@ -62,7 +62,12 @@ def test_what_was_tuned_is_published_with_the_weights(recorded: Any, tmp_path: P
         publish(str(folder), str(to), Wishes(), recorded.tracker)
     with pytest.raises(UsageError, match=r"has no manifest\.toml.*chose for an ensemble is for all members together"):
         publish(recorded.run_id, str(to), Wishes(tuned=tmp_path), recorded.tracker)
-    other = read_manifest(folder / "manifest.toml").model_copy(update={"sha256": "0" * 64})
+    member = read_manifest(folder / "manifest.toml")
+    member.protocol["tuned"]["members"] = [member.sha256, "0" * 64]
+    write_manifest(member, folder / "manifest.toml")
+    with pytest.raises(UsageError, match=r"is one of 2 members of an ensemble\. .*chose for an ensemble is for all"):
+        publish(recorded.run_id, str(to), Wishes(tuned=folder), recorded.tracker)
+    other = member.model_copy(update={"sha256": "0" * 64})
     write_manifest(other, folder / "manifest.toml")
     with pytest.raises(UsageError, match="does not hold the weights of this run"):
         publish(recorded.run_id, str(to), Wishes(tuned=folder), recorded.tracker)
@@ -135,16 +140,20 @@ def test_the_same_weights_once(recorded: Any, shelf: Path) -> None:
     def again(**wishes: Any) -> str:
         return publish(f"run:{recorded.run_id[:10]}", str(shelf), Wishes(**wishes), recorded.tracker).name
 
-    with pytest.raises(UsageError, match=rf"has these weights as '{NAME}'\. Publish them twice only with --name"):
+    told = rf"has these weights as '{NAME}'\. Replace them with --force, or publish them under another name, too, with"
+    with pytest.raises(UsageError, match=told):
         again()
     with pytest.raises(UsageError, match=rf"has weights named '{NAME}'\. Give another name with --name, or"):
         again(name=NAME)
-    assert again(name=NAME, force=True, title="Better") == NAME
+    assert again(name=NAME, force=True, title="Good") == NAME
+    assert again(force=True, title="Better") == NAME
     assert again(name="other-v1") == "other-v1"
     index = json.loads((shelf / "index.json").read_text())
     assert [(entry["name"], entry["title"]) for entry in index["weights"]] == [
         (NAME, "Better"), ("other-v1", "cnn_scratch width=4 / scratch on Synthetic chest-CT phantom"),
     ]  # fmt: skip
+    with pytest.raises(UsageError, match=rf"as '{NAME}', 'other-v1'\. Replace them with --name and --force, or"):
+        again(force=True)
 
 
 def test_other_weights_get_the_next_number(recorded: Any, shelf: Path) -> None:
@@ -220,6 +229,27 @@ def test_to_mlflow(recorded: Any) -> None:
     assert float(version.tags["test_dice"]) == pytest.approx(recorded.record.metrics["dice"]["mean"], abs=1e-4)
     (model,) = client.search_logged_models([client.get_run(recorded.run_id).info.experiment_id])
     assert model.status == "READY"
+
+
+def test_the_lines_of_the_card_in_mlflow_work(recorded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    done = publish(recorded.run_id, "mlflow", Wishes(name="lines"), recorded.tracker)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", recorded.uri)
+    card = MlflowClient(recorded.uri).get_registered_model("lines").description
+    names: dict[str, Any] = {}
+    exec(card.split("```python\n")[1].split("```")[0], names)
+    picture = np.random.default_rng(0).random((2, 48, 40, 1), "float32")
+    ours = np.asarray(names["model"](picture, training=False))
+    line = card.split("```\nlungzoo predict ")[1].split("\n")[0]
+    np.testing.assert_array_equal(predictions(line.partition("--weights ")[2]), ours)
+    assert done.use[0] == f"lungzoo predict {line}"
+
+
+def test_what_was_tuned_does_not_go_to_mlflow(recorded: Any, tmp_path: Path) -> None:
+    folder = tuned(recorded, tmp_path / "tuned")
+    with pytest.raises(UsageError, match=r"so --tuned does not go to 'mlflow'\. Publish what was tuned to a folder or"):
+        publish(recorded.run_id, "mlflow", Wishes(name="never", tuned=folder), recorded.tracker)
 
 
 def test_on_the_command_line(

@@ -99,6 +99,14 @@ class Predictor:
         return self.manifest.model.labels
 
     @property
+    def seen_px(self) -> tuple[int, int] | None:
+        """Height and width of the slices that it saw in training; None where the manifest does not say."""
+        about, side_px = self.manifest.trained_on, self.protocol.data.size_px
+        if side_px:
+            return side_px, side_px
+        return about.slice_px if about else None
+
+    @property
     def lesion_classes(self) -> tuple[str, ...]:
         """Names of the classes that lesions are told apart as, by its label head or its second stage."""
         entry = self.made or self.manifest.second_stage

@@ -139,17 +139,27 @@ def _check_backend(kind: ExportFormat, name: str) -> None:
 
 def _examples(predictor: Predictor, request: Request, kind: ExportFormat) -> Examples:
     """Read or make slices, of the size that the file is made for where that is fixed."""
-    side_px = request.side_px or predictor.protocol.data.size_px
-    if request.data is None:
-        if kind.fixed_size and side_px is None:
-            raise UsageError(
-                f"--to {request.kind} fixes height and width, and '{predictor.manifest.name}' was trained on slices as "
-                "they come. Give --size PX, such as 256, or --data DIR for the size of its slices."
-            )
-        examples = of_phantom(predictor, side_px if kind.fixed_size else None)
-    else:
+    if request.data is not None:
         examples = of_dataset(predictor, request.data, request.quantise == "int8")
-    return examples.cut(side_px or min(examples.side_px)) if kind.fixed_size else examples
+        side_px = request.side_px or min(*examples.side_px, *(predictor.seen_px or ()))
+    else:
+        side_px = _fixed_px(predictor, request) if kind.fixed_size else 0
+        examples = of_phantom(predictor, side_px or None)
+    return examples.cut(side_px) if kind.fixed_size else examples
+
+
+def _fixed_px(predictor: Predictor, request: Request) -> int:
+    """Return the side that is asked for, else that of the squares of the training."""
+    if request.side_px:
+        return request.side_px
+    seen = predictor.seen_px
+    if seen and seen[0] == seen[1]:
+        return seen[0]
+    size = f"{seen[0]}×{seen[1]} pixels" if seen else "a size that its manifest does not say"
+    raise UsageError(
+        f"--to {request.kind} fixes height and width, and '{predictor.manifest.name}' was trained on slices of {size}. "
+        "Give --size PX, such as 256, or --data DIR for the size of its slices."
+    )
 
 
 def _job(predictor: Predictor, request: Request, kind: ExportFormat, examples: Examples) -> Job:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ Model = Callable[[np.ndarray], Answers]
 
 
 class MemoryRanOut(LungzooError):
-    """A single input is too large for the memory."""
+    """A single input, or a whole scan, is too large for the memory."""
 
 
 def answers_of(model: Any) -> Model:
@@ -44,7 +45,7 @@ class Batches:
     """
 
     def __init__(self, model: Model, size: int, tell: Callable[[str], None]) -> None:
-        self._model, self.size, self._tell = model, size, tell
+        self._model, self.size, self._tell, self._shape = model, size, tell, ""
 
     def __call__(self, inputs: np.ndarray) -> Answers:
         """Return the answers for inputs (n, …).
@@ -52,37 +53,65 @@ class Batches:
         Raises:
             MemoryRanOut: a batch of one does not fit either.
         """
+        return self.made(len(inputs), lambda part: inputs[part])
+
+    def made(self, count: int, make: Callable[[slice], np.ndarray]) -> Answers:
+        """Return the answers for inputs that are made batch by batch, which may take more memory than they do.
+
+        Args:
+            count: of the inputs.
+            make: gives those of a span, (n, …).
+
+        Raises:
+            MemoryRanOut: a batch of one does not fit either.
+        """
         done: list[Answers] = []
         start = 0
-        while start < len(inputs):
-            part = inputs[start : start + self.size]
+        while start < count:
+            stop = min(start + self.size, count)
             try:
-                done.append(self._answer(part))
+                done.append(self._answer(make(slice(start, stop))))
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                self._halve(inputs.shape[1:])
+                self._halve()
             else:
-                start += len(part)
+                start = stop
         labels = [label for _, label in done if label is not None]
         return np.concatenate([mask for mask, _ in done]), np.concatenate(labels) if labels else None
 
     def _answer(self, part: np.ndarray) -> Answers:
         """Fill the last batch up: another size would build the network's graph anew."""
+        self._shape = " of " + "×".join(map(str, part.shape[1:]))
         short = self.size - len(part)
         if not short:
             return self._model(part)
         mask, labels = self._model(np.concatenate([part, np.repeat(part[-1:], short, axis=0)]))
         return mask[: len(part)], None if labels is None else labels[: len(part)]
 
-    def _halve(self, shape: tuple[int, ...]) -> None:
+    def _halve(self) -> None:
         if self.size == 1:
             raise MemoryRanOut(
-                f"Memory ran out on a single input of {'×'.join(map(str, shape))}. Cut slices into smaller tiles, such "
-                "as --tile 256, or free some memory."
+                f"Memory ran out on a single input{self._shape}. Cut slices into smaller tiles, such as --tile 256, or "
+                "free some memory."
             )
         self.size //= 2
         self._tell(f"Memory ran out; going on with batches of {self.size}.")
+
+
+@contextmanager
+def memory_named() -> Iterator[None]:
+    """Name what runs out where a scan is read, put together or written: MemoryRanOut in the place of other errors."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        line = str(error).strip().partition("\n")[0].rstrip(".")
+        reason = f" ({line})" if line else ""
+        raise MemoryRanOut(
+            f"Memory ran out{reason}. Free some memory, or give the scan in parts of fewer slices."
+        ) from error
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from lungzoo.errors import DatasetError
-from lungzoo.inference.batches import MemoryRanOut
+from lungzoo.inference.batches import MemoryRanOut, memory_named
 from lungzoo.inference.outputs import Plan
 from lungzoo.inference.predict import Progress, Settings, predict_scan
 from lungzoo.inference.predictor import Predictor
@@ -57,7 +57,8 @@ def _predict(
     done: Callable[[Plan, Result], None],
 ) -> None:
     """Predict one scan; its volume is gone before the next is read."""
-    with show() as progress:
-        result = predict_scan(plan.scan, predictors, settings, progress)
-    plan.write(result)
+    with memory_named():
+        with show() as progress:
+            result = predict_scan(plan.scan, predictors, settings, progress)
+        plan.write(result)
     done(plan, result)

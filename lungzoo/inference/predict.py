@@ -118,8 +118,7 @@ def _with_doubts(volume: Volume, predictors: Sequence[Predictor]) -> Volume:
     """Return a scan with a note where a model has only seen parts of slices: of the rest it knows nothing."""
     height, width = volume.image.shape[1:]
     for predictor in predictors:
-        about, data = predictor.manifest.trained_on, predictor.protocol.data
-        seen = (data.size_px, data.size_px) if data.size_px else about.slice_px if about else None
+        seen, data = predictor.seen_px, predictor.protocol.data
         if seen and not data.spacing_mm and height >= _WHOLE * seen[0] and width >= _WHOLE * seen[1]:
             note = (
                 f"'{predictor.manifest.name}' was trained on slices of {seen[0]}×{seen[1]} pixels; in these of "

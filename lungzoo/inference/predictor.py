@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,14 @@ class Predictor:
         return self.manifest.model.labels
 
     @property
+    def seen_px(self) -> tuple[int, int] | None:
+        """Height and width of the slices that it saw in training; None where the manifest does not say."""
+        about, side_px = self.manifest.trained_on, self.protocol.data.size_px
+        if side_px:
+            return side_px, side_px
+        return about.slice_px if about else None
+
+    @property
     def lesion_classes(self) -> tuple[str, ...]:
         """Names of the classes that lesions are told apart as, by its label head or its second stage."""
         entry = self.made or self.manifest.second_stage
@@ -153,7 +161,7 @@ class _Windows:
         blend, jobs, start = Blend(self._prepared.source.shape_yx), self._jobs, 0
         while start < len(jobs):
             part = jobs[start : start + batches.size]
-            masks, labels = batches(self._inputs(part))
+            masks, labels = batches.made(len(part), partial(self._inputs, part))
             for number, (centre, tile) in enumerate(part):
                 self._place(blend, centre, tile, masks[number], None if labels is None else labels[number])
             start += len(part)
@@ -162,10 +170,11 @@ class _Windows:
                 found = self._labels.pop(row, None)
                 yield SliceAnswer(row, probability, np.mean(found, axis=0) if found else None)
 
-    def _inputs(self, jobs: list[tuple[int, Tile]]) -> np.ndarray:
-        rows, places = np.unique([centre for centre, _ in jobs], return_inverse=True)
+    def _inputs(self, jobs: list[tuple[int, Tile]], span: slice) -> np.ndarray:
+        part = jobs[span]
+        rows, places = np.unique([centre for centre, _ in part], return_inverse=True)
         images = self._prepared.read(rows)
-        cut = [images[place][..., tile.rows, tile.columns, :] for place, (_, tile) in zip(places, jobs, strict=True)]
+        cut = [images[place][..., tile.rows, tile.columns, :] for place, (_, tile) in zip(places, part, strict=True)]
         return np.stack(cut)
 
     def _place(self, blend: Blend, centre: int, tile: Tile, mask: np.ndarray, label: np.ndarray | None) -> None:

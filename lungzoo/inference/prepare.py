@@ -10,7 +10,7 @@ import numpy as np
 
 from lungzoo.config import DataConfig, ModelConfig
 from lungzoo.data.pipeline import neighbours
-from lungzoo.data.preprocess.grey import Scaling
+from lungzoo.data.preprocess.grey import Scaling, ranges_of
 from lungzoo.data.preprocess.source import Source
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError, DatasetError
@@ -75,6 +75,7 @@ def prepare(
     Raises:
         DatasetError: the scan lacks what the preprocessing needs: HU, or its spacing.
     """
+    _check(volume, protocol.data, weights)
     cases = _cases(volume)
     try:
         config = _covering(protocol.data, volume)
@@ -88,6 +89,23 @@ def prepare(
             f"the model takes {model.in_channels}. Put the manifest right"
         )
     return Prepared(source, scaling, neighbours(cases["volume"], cases["z"], model.in_slices), is_3d)
+
+
+def _check(volume: Volume, config: DataConfig, weights: str) -> None:
+    """Refuse a scan that lacks what a config needs, in the words of someone who predicts and has no config."""
+    try:
+        ranges_of(config, volume.units)
+    except ConfigError:
+        windows = ", ".join(f"{low:g} to {high:g}" for low, high in ranges_of(config, "hu"))
+        raise DatasetError(
+            f"it does not go with the weights '{weights}', which look at {windows} HU: in 8-bit grey HU are lost. Give "
+            "the scan in HU, such as its DICOM or NIfTI files or 16-bit pictures."
+        ) from None
+    if config.spacing_mm and not np.isfinite(volume.spacing_mm[1:]).all():
+        raise DatasetError(
+            f"it does not go with the weights '{weights}', which look at pixels of {config.spacing_mm:g} mm: its "
+            "spacing is unknown. Give a file that says it, such as DICOM, NIfTI, MetaImage or NRRD."
+        )
 
 
 def _covering(config: DataConfig, volume: Volume) -> DataConfig:

@@ -87,7 +87,38 @@ def test_a_folder_that_is_no_saved_model_is_never_replaced(tmp_path: Path) -> No
 def test_size_must_be_known(tiny: Predictor, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--to litert fixes height and width, .* Give --size PX, such as 256"):
         export_weights(tiny, Request("litert", tmp_path / "a.tflite"))
+    with pytest.raises(UsageError, match=r"'tiny' was trained on slices of 96×128 pixels\. Give --size PX"):
+        export_weights(seen(tiny, (96, 128)), Request("litert", tmp_path / "a.tflite"))
     assert list(tmp_path.iterdir()) == []
+
+
+def seen(predictor: Predictor, slice_px: tuple[int, int]) -> Predictor:
+    about = TrainedOn(dataset="crops", slice_px=slice_px)
+    return replace(predictor, manifest=predictor.manifest.model_copy(update={"trained_on": about}))
+
+
+@pytest.mark.parametrize(
+    ("slice_px", "asked", "on_data", "side_px"),
+    [
+        ((96, 96), None, False, 96),
+        ((96, 96), 40, False, 40),
+        ((48, 48), None, True, 48),
+        ((96, 96), None, True, 64),  # the slices of the dataset are 64×64
+    ],
+)
+def test_a_fixed_size_is_that_of_the_training(
+    slice_px: tuple[int, int],
+    asked: int | None,
+    on_data: bool,
+    side_px: int,
+    tiny: Predictor,
+    phantom: PreparedDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(EXPORT_FORMATS._entries, "npz", replace(EXPORT_FORMATS.get("npz"), fixed_size=True))
+    request = Request("npz", tmp_path / "a.npz", asked, data=phantom.path if on_data else None)
+    assert export_weights(seen(tiny, slice_px), request).shape == (None, side_px, side_px, 1)
 
 
 def test_slices_must_be_large_enough(tiny: Predictor, phantom: PreparedDataset) -> None:

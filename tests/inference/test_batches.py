@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lungzoo.inference.batches import Answers, Batches, MemoryRanOut, answers_of
+from lungzoo.inference.batches import Answers, Batches, MemoryRanOut, answers_of, memory_named
 
 
 class ResourceExhaustedError(Exception):
@@ -38,6 +38,41 @@ def test_memory_that_runs_out_halves_the_batch_and_says_so() -> None:
 def test_one_that_is_too_large_is_an_error() -> None:
     with pytest.raises(MemoryRanOut, match=r"Memory ran out on a single input of 4×4×1\. Cut .* --tile 256"):
         Batches(Limited(0), 2, lambda line: None)(np.zeros((2, 4, 4, 1), np.float32))
+
+
+def test_making_the_inputs_may_take_the_memory_too() -> None:
+    """Stacks of slices, scaled, take more than the network for its input; no more than two at once fit here."""
+
+    def make(span: slice) -> np.ndarray:
+        if span.stop - span.start > 2:
+            raise MemoryError
+        return np.arange(span.start, span.stop, dtype=np.float32).reshape(-1, 1, 1, 1)
+
+    lines = list[str]()
+    batches = Batches(Limited(8), 4, lines.append)
+    answer, _ = batches.made(5, make)
+    assert answer.ravel().tolist() == [0, 1, 2, 3, 4]
+    assert lines == ["Memory ran out; going on with batches of 2."]
+    with pytest.raises(MemoryRanOut, match=r"Memory ran out on a single input\. Cut slices .* --tile 256"):
+        Batches(Limited(8), 1, print).made(5, lambda span: make(slice(0, 3)))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), r"^Memory ran out\. Free some memory, or give the scan in parts of fewer slices\.$"),
+        (MemoryError("Unable to allocate 3 GiB"), r"^Memory ran out \(Unable to allocate 3 GiB\)\. Free "),
+        (ResourceExhaustedError("failed to allocate memory\n[Op:Cast]"), r"^Memory ran out \(failed to .* memory\)\. "),
+    ],
+)
+def test_memory_that_runs_out_elsewhere_is_named(error: Exception, words: str) -> None:
+    with pytest.raises(MemoryRanOut, match=words), memory_named():
+        raise error
+
+
+def test_what_is_not_memory_stays_what_it_is() -> None:
+    with pytest.raises(ValueError, match="shape"), memory_named():
+        raise ValueError("shape")
 
 
 def test_the_last_batch_is_filled_up() -> None:

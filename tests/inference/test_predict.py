@@ -146,6 +146,29 @@ def test_a_scan_that_does_not_fit_the_memory_does_not_keep_the_others_from_being
         predict_all(plans[:1], [], Settings(), lambda: nullcontext(print), done)
 
 
+def test_memory_may_run_out_wherever_a_scan_is_put_together(
+    make_predictor: Callable[..., Predictor], make_volume: Callable[..., Volume], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NumPy refuses the first scan as it is read, and the second when its mask is made; the third is predicted."""
+    small = make_volume(np.full((1, 32, 32), -850, np.int16))
+    wide = np.broadcast_to(np.int16(-850), (1 << 20, 1 << 20, 1 << 15))  # a view of one number
+    loads = {
+        "read": lambda: make_volume(np.empty(wide.shape, np.int16)),
+        "mask": lambda: replace(small, image=wide),
+        "small": lambda: small,
+    }
+    written: list[str] = []
+    monkeypatch.setattr(Plan, "write", lambda plan, result: written.append(plan.scan.name))
+    plans = [Plan(Input(name, Path(name), True, False, load), (), False) for name, load in loads.items()]
+    with pytest.raises(DatasetError, match=r"2 of 3 scans could not be predicted; the others are written\.") as told:
+        predict_all(plans, [make_predictor()], Settings(), lambda: nullcontext(lambda *_: None), lambda *_: None)
+    lines = str(told.value).splitlines()[1:]
+    assert [line.partition(" (Unable to allocate ")[0] for line in lines] == [
+        "  read: Memory ran out", "  mask: Memory ran out"
+    ]  # fmt: skip
+    assert written == ["small"]
+
+
 def test_volumes_need_a_spacing(make_predictor: Callable[..., Predictor]) -> None:
     volume = Volume(np.zeros((1, 32, 32), np.uint8), "uint8", np.arange(1), (1, 32, 32))
     with pytest.raises(DatasetError, match=r"its spacing is unknown.* Leave --min-volume-mm3 out"):

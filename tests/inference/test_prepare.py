@@ -69,14 +69,22 @@ def test_a_size_that_training_cropped_to_does_not_crop_a_scan(make_volume: Calla
 @pytest.mark.parametrize(
     ("data", "units", "spacing", "text"),
     [
-        ({"windows": ["bone"]}, "uint8", 1.0, "data.windows needs a dataset in HU"),
-        ({"window_hu": (0.0, 100.0)}, "uint8", 1.0, "data.window_hu needs a dataset in HU"),
-        ({"spacing_mm": 1.0}, "hu", float("nan"), "data.spacing_mm needs the spacing of every slice"),
-        ({"windows": ["lung", "bone"]}, "hu", 1.0, r"gives 2 channel\(s\) a slice, the model takes 1"),
+        (
+            {"windows": ["lung", "bone"]}, "uint8", 1.0,
+            r", which look at -1350 to 150, -500 to 1300 HU: in 8-bit grey HU are lost\. Give the scan in HU, such as "
+            r"its DICOM or NIfTI files or 16-bit pictures\.$",
+        ),
+        ({"window_hu": (0.0, 100.0)}, "uint8", 1.0, r", which look at 0 to 100 HU: in 8-bit grey HU are lost\. Give"),
+        (
+            {"spacing_mm": 1.0}, "hu", float("nan"),
+            r", which look at pixels of 1 mm: its spacing is unknown\. Give a file that says it, such as DICOM, NIfTI, "
+            r"MetaImage or NRRD\.$",
+        ),
+        ({"windows": ["lung", "bone"]}, "hu", 1.0, r": their protocol gives 2 channel\(s\) a slice, the model takes 1"),
     ],
-)
+)  # fmt: skip
 def test_what_a_scan_lacks(data: dict[str, Any], units: Any, spacing: float, text: str) -> None:
     image = np.zeros((1, 32, 32), np.uint8 if units == "uint8" else np.int16)
     volume = Volume(image, units, np.arange(1), (1, 32, 32), (spacing,) * 3)
-    with pytest.raises(DatasetError, match=f"does not go with the weights 'w': .*{text}"):
+    with pytest.raises(DatasetError, match=f"^it does not go with the weights 'w'{text}"):
         prepare(volume, protocol(**data), ModelConfig(name="cnn_scratch"), False, "w")

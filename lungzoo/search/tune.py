@@ -100,10 +100,14 @@ def _packed(value: Any, choices: tuple[Any, ...]) -> Any:
 
 
 def unpacked(space: SpaceConfig, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that Keras Tuner chose, by config key; what is inactive is left out already."""
-    found = {}
-    for key, parameter in space.parameters.items():
-        if key in values:
+    """Return the settings that Keras Tuner chose, by config key, without those whose `when` does not hold.
+
+    On their way to a worker, Keras Tuner gives some of the latter a value.
+    """
+    found: dict[str, Any] = {}
+    for key, parameter in in_order(space):
+        holds = all(parent in found and found[parent] in allowed for parent, allowed in parameter.when.items())
+        if holds and key in values:
             packed = {_packed(choice, parameter.choices): choice for choice in parameter.choices}
             value = packed.get(values[key], values[key])
             if parameter.low is not None and parameter.high is not None:

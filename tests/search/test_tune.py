@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import keras_tuner
 import pytest
 
 from lungzoo.errors import LungzooError, TrackingError
@@ -78,6 +79,28 @@ def test_a_condition_holds_in_every_trial(tmp_path):
     for asked in trials.asked:
         with_attention = asked.values["model.decoder_attention"] == "scse"
         assert ("model.decoder_dropout" in asked.values) == with_attention
+
+
+def test_a_condition_holds_on_the_way_to_a_worker():
+    """Keras Tuner fills in what depends on a first choice, here share and dropout, whatever was chosen."""
+    space = make_space(
+        **{
+            "model.decoder_dropout": {"choices": [0.1, 0.2], "when": {"transfer.options.decoder_share": [0.5]}},
+            "transfer": {"choices": ["imagenet-staged", "imagenet-finetune"]},
+            "transfer.options.decoder_share": {"choices": [0.5, 0.3], "when": {"transfer": ["imagenet-staged"]}},
+        }
+    )
+
+    def arrived(**values: Any) -> dict[str, Any]:
+        sent = tune.hyperparameters_of(space)
+        sent.values = {key: json.dumps(value) if isinstance(value, str) else value for key, value in values.items()}
+        return tune.unpacked(space, keras_tuner.HyperParameters.from_proto(sent.to_proto()).values)
+
+    assert arrived(transfer="imagenet-finetune") == {"transfer": "imagenet-finetune"}
+    staged = {"transfer": "imagenet-staged", "transfer.options.decoder_share": 0.3}
+    assert arrived(**staged) == staged
+    staged |= {"transfer.options.decoder_share": 0.5, "model.decoder_dropout": 0.2}
+    assert arrived(**staged) == staged
 
 
 @pytest.mark.slow

@@ -135,8 +135,6 @@ def make_oracle(plan: SearchPlan, folder: Path) -> keras_tuner.Oracle:
     oracle._set_project_dir(str(folder.parent), folder.name)
     if (folder / _STATE).exists() and not _serves_a_chief():
         oracle.reload()
-        if plan.tuner == "hyperband":
-            oracle.hyperband_iterations = plan.sweeps  # the budget may be another one now
     return oracle
 
 
@@ -210,7 +208,10 @@ class _Bayesian(_Kept, BayesianOptimizationOracle):
 
 
 class _Hyperband(_Kept, HyperbandOracle):
-    pass
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take it up again; the budget may be another one now, and a sweep that was begun is always ended."""
+        super().set_state(state)
+        self.hyperband_iterations = max(self.plan.sweeps, self._current_iteration + 1)
 
 
 _ORACLES: dict[str, Any] = {"random": _Random, "grid": _Grid, "bayesian": _Bayesian, "hyperband": _Hyperband}

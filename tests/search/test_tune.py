@@ -193,6 +193,19 @@ def test_the_budget_of_hyperband_may_change_later(tmp_path):
     assert len(go(make_plan(trials=sweep + 5, **settings), tmp_path).outcomes.all()) == sweep + 5
 
 
+def test_hyperband_without_its_budget_ends_the_sweep_it_is_in(tmp_path):
+    """It must not begin a third."""
+    base = {**make_plan().base, "train": {"epochs": 4}}
+    settings = {"tuner": "hyperband", "base": base, "factor": 2}
+    sweep = sum(size for size, _ in hyperband_rungs(4, 2))
+    go(make_plan(trials=sweep + 1, **settings), tmp_path)
+    try:
+        go(make_plan(trials=None, **settings), tmp_path, cut_off=f"{2 * sweep:04d}")
+    except KeyboardInterrupt:
+        pytest.fail("the search goes on and on")
+    assert len(Outcomes(tmp_path).all()) == 2 * sweep
+
+
 def test_both_ends_of_a_range_with_steps_are_tried(tmp_path):
     parameters = {
         "model.decoder_dropout": {"low": 0.0, "high": 0.3, "step": 0.1},

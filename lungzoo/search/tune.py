@@ -20,7 +20,7 @@ from lungzoo.atomic import write_atomic
 from lungzoo.config import Parameter, SpaceConfig
 from lungzoo.errors import LungzooError
 from lungzoo.search.outcome import Outcome, Outcomes
-from lungzoo.search.plan import SearchPlan
+from lungzoo.search.plan import SearchPlan, promoted
 from lungzoo.search.space import in_order, values_of
 from lungzoo.search.stopping import time_is_up
 from lungzoo.search.trial import Asked
@@ -208,6 +208,25 @@ class _Bayesian(_Kept, BayesianOptimizationOracle):
 
 
 class _Hyperband(_Kept, HyperbandOracle):
+    """Keras Tuner ends where new settings run out; here the trials that were begun go on through their rounds."""
+
+    _begun: int | None = None  # in the last bracket, once there are no new settings
+
+    def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
+        """Propose new settings; where there are none, this is the last bracket, with the trials that it has."""
+        proposed = dict(super()._random_trial(trial_id, bracket))
+        if proposed["status"] == TrialStatus.RUNNING:
+            return proposed
+        if len(self._brackets) > 1 and self.ongoing_trials:
+            return {"status": TrialStatus.IDLE}  # the brackets before are ended first
+        self._begun = len(bracket["rounds"][0])
+        self._current_bracket, self.hyperband_iterations = 0, self._current_iteration + 1
+        return self.populate_space(trial_id)
+
+    def _get_size(self, bracket_num: int, round_num: int) -> int:
+        whole = int(super()._get_size(bracket_num, round_num))
+        return whole if self._begun is None else promoted(whole, self._begun, self.factor, round_num)
+
     def set_state(self, state: dict[str, Any]) -> None:
         """Take it up again; the budget may be another one now, and a sweep that was begun is always ended."""
         super().set_state(state)

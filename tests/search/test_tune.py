@@ -128,6 +128,43 @@ def test_hyperband_runs_the_rungs_that_a_dry_run_tells(tmp_path, epochs, factor)
     assert {until: asked.count(until) for until in set(asked)} == told
 
 
+FOUR = {key: SPACE["parameters"][key] for key in ("train.loss", "model.decoder_attention")}
+
+
+@pytest.mark.parametrize("trials", [None, 100])
+def test_hyperband_of_few_combinations_promotes_what_there_is(tmp_path, trials):
+    """Of four combinations, ⌈4/3⌉ go on for three epochs and ⌈4/9⌉ for nine; then there is nothing new."""
+    base = {**make_plan().base, "train": {"epochs": 9}}
+    plan = make_plan(tuner="hyperband", trials=trials, base=base, space={**SPACE, "parameters": FOUR})
+    asked = go(plan, tmp_path).asked
+    assert [each.until for each in asked] == [1, 1, 1, 1, 3, 3, 9]
+    assert len({json.dumps(each.values) for each in asked}) == 4
+    assert len({each.continues for each in asked}) == 4
+    assert go(plan, tmp_path).asked == []
+
+
+def test_hyperband_of_few_combinations_that_was_cut_off_goes_on(tmp_path):
+    base = {**make_plan().base, "train": {"epochs": 9}}
+    plan = make_plan(tuner="hyperband", trials=None, base=base, space={**SPACE, "parameters": FOUR})
+    for number in ("0005", "0006"):
+        with pytest.raises(KeyboardInterrupt):
+            go(plan, tmp_path, cut_off=number)
+    go(plan, tmp_path)
+    assert [outcome.epochs for outcome in Outcomes(tmp_path).all()] == [1, 1, 1, 1, 3, 3, 9]
+
+
+def test_later_brackets_of_hyperband_have_what_is_left(tmp_path):
+    """The first bracket takes nine of the twelve combinations; chance need not find all others."""
+    base = {**make_plan().base, "train": {"epochs": 9}}
+    parameters = {**FOUR, "train.batch_size": {"choices": [2, 4, 8]}}
+    plan = make_plan(tuner="hyperband", trials=None, base=base, space={**SPACE, "parameters": parameters})
+    asked = go(plan, tmp_path).asked
+    until = [[each.until for each in asked if each.bracket == bracket] for bracket in (2, 1, 0)]
+    assert until[0] == [1] * 9 + [3] * 3 + [9]
+    assert until[1] in ([3] * begun + [9] for begun in (1, 2, 3))
+    assert until[2] == []
+
+
 def test_hyperband_goes_on_with_the_best(tmp_path):
     base = {**make_plan().base, "train": {"epochs": 9}}
     trials = go(make_plan(tuner="hyperband", trials=None, base=base), tmp_path)

@@ -17,11 +17,13 @@ from pathlib import Path
 from lungzoo.errors import LungzooError, UsageError
 from lungzoo.events import Event, Note, Observer, TrialEnded, TrialStarted
 from lungzoo.executors.process import SAID_WHY, ChildProcess
+from lungzoo.search.stopping import time_is_up
 from lungzoo.search.worker import CHIEF
 
 _MODULE = "lungzoo.search.worker"
 _MOST_DEATHS = 2  # of processes, before their trial is given up
 _TICK_S = 0.2
+_GRACE_S = 30.0  # for the workers of other machines, once the time is up and those of this one have left
 
 
 @dataclass
@@ -76,8 +78,8 @@ class Crew:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
                 self._wait()
-            while boss and boss.is_alive() and self.address and not self._over:
-                self._wait()  # for the workers of other machines
+            if boss and self.address:
+                self._wait_for_others(boss)
         finally:
             self._over = True
             self._stop_all()
@@ -90,6 +92,17 @@ class Crew:
     def _wait(self) -> None:
         time.sleep(_TICK_S)
         self.tick()
+
+    def _wait_for_others(self, boss: threading.Thread) -> None:
+        """Wait for the workers of other machines.
+
+        Once the time is up, they leave with their trials in hand: the chief, which waits for those, is not waited for.
+        """
+        patience_s = _GRACE_S
+        while boss.is_alive() and not self._over and patience_s > 0:
+            self._wait()
+            if time_is_up(self.folder):
+                patience_s -= _TICK_S
 
     def _keep(self, name: str, address: str) -> None:
         """Keep one process running: what ended by a crash starts again and goes on with its trial."""

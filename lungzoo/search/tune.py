@@ -22,7 +22,7 @@ from lungzoo.errors import LungzooError
 from lungzoo.search.outcome import Outcome, Outcomes
 from lungzoo.search.plan import SearchPlan, promoted
 from lungzoo.search.space import in_order, values_of
-from lungzoo.search.stopping import time_is_up
+from lungzoo.search.stopping import TimeIsUp, time_is_up
 from lungzoo.search.trial import Asked
 from lungzoo.search.worker import CHIEF
 
@@ -50,6 +50,7 @@ def search(plan: SearchPlan, folder: Path, carry_out: Trials | None) -> None:
 
     Raises:
         LungzooError: a trial could not be recorded, or too many in a row broke.
+        TimeIsUp: the time of the search is over; there is something to go on with.
     """
     oracle = make_oracle(plan, folder)
     tuner = _Tuner(oracle, plan, folder, carry_out)
@@ -242,7 +243,7 @@ class _Tuner(base_tuner.BaseTuner):
     def __init__(self, oracle: Any, plan: SearchPlan, folder: Path, carry_out: Trials | None) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             super().__init__(oracle, directory=str(folder.parent), project_name=folder.name)
-        self._plan, self._carry_out = plan, carry_out
+        self._plan, self._folder, self._carry_out = plan, folder, carry_out
         self._asked_before = False
         self._failures = 0
 
@@ -262,6 +263,8 @@ class _Tuner(base_tuner.BaseTuner):
         try:
             outcome = self._carry_out.carry_out(asked_for(self._plan, trial.trial_id, trial.hyperparameters.values))
             self._count_failures(outcome)
+            if self._is_worker() and time_is_up(self._folder):
+                raise TimeIsUp("The chief may have left; it hands out the trial again, and its outcome is there.")
         except LungzooError as error:
             raise errors.FatalError(str(error)) from error
         if outcome.val_dice is not None:

@@ -13,6 +13,7 @@ from lungzoo.errors import LungzooError, UsageError
 from lungzoo.events import Note, TrialEnded, TrialStarted
 from lungzoo.search import crew as crew_room
 from lungzoo.search.crew import Crew, check_address, visible_gpus
+from lungzoo.search.stopping import ring
 
 START = 'print(\'{"event": "TrialStarted", "number": "0000", "worker": "", "values": "", "until": 1}\', flush=True)\n'
 END = (
@@ -66,6 +67,25 @@ def test_two_workers_have_a_chief(crew, tmp_path):
 def test_workers_of_another_machine_start_no_chief(crew, tmp_path):
     crew("", workers=2, address="10.0.0.1:8000", chief=False, name="far").work()
     assert starts(tmp_path) == ["far-1", "far-2"]
+
+
+def test_a_chief_with_trials_left_in_hand_is_not_waited_for_once_the_time_is_up(crew, tmp_path, monkeypatch):
+    """Until then it is, for the sake of other machines."""
+    monkeypatch.setattr(crew_room, "_GRACE_S", 0.5)
+    chief = "import sys\nif name == 'chief': sys.stdin.readline(), sys.stdin.read()\n"
+    made = crew(chief, address="127.0.0.1:8000")
+    waited: list[float] = []
+
+    def tick() -> None:
+        if list(made._children) == ["chief"]:
+            waited.append(time.monotonic())
+            if len(waited) == 10:
+                ring(tmp_path)
+
+    made.tick = tick
+    made.work()
+    assert len(waited) >= 10
+    assert starts(tmp_path) == ["chief", "worker-1"]
 
 
 def test_a_process_that_dies_starts_again(crew, tmp_path):

@@ -13,7 +13,7 @@ from lungzoo.errors import LungzooError, TrackingError
 from lungzoo.search import tune
 from lungzoo.search.outcome import Outcome, Outcomes
 from lungzoo.search.plan import SearchPlan, hyperband_rungs
-from lungzoo.search.stopping import ring
+from lungzoo.search.stopping import TimeIsUp, ring, unring
 from lungzoo.search.trial import Asked
 
 from .conftest import SPACE, make_plan, make_space
@@ -305,3 +305,18 @@ def test_the_budget_of_epochs(tmp_path):
 def test_when_the_time_is_up_no_trial_begins(tmp_path):
     ring(tmp_path)
     assert go(make_plan(), tmp_path).asked == []
+
+
+def test_a_worker_whose_trial_ends_after_the_time_does_not_wait_for_a_chief(tmp_path, monkeypatch):
+    """What it has done is found when the search goes on."""
+
+    class Late(Pretend):
+        def carry_out(self, asked: Asked) -> Outcome:
+            ring(tmp_path)
+            return super().carry_out(asked)
+
+    with monkeypatch.context() as patched, pytest.raises(TimeIsUp):
+        patched.setattr(tune._Tuner, "_is_worker", lambda self: True)
+        tune.search(make_plan(hours=1), tmp_path, Late(tmp_path))  # type: ignore[arg-type]
+    unring(tmp_path)
+    assert [asked.number for asked in go(make_plan(), tmp_path).asked] == ["0001", "0002"]

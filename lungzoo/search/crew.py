@@ -17,11 +17,13 @@ from pathlib import Path
 from lungzoo.errors import LungzooError, UsageError
 from lungzoo.events import Event, Note, Observer, TrialEnded, TrialStarted
 from lungzoo.executors.process import SAID_WHY, ChildProcess
+from lungzoo.search.outcome import Outcomes
 from lungzoo.search.stopping import time_is_up
 from lungzoo.search.worker import CHIEF
 
 _MODULE = "lungzoo.search.worker"
 _MOST_DEATHS = 2  # of processes, before their trial is given up
+_MOST_BROKEN = 10  # trials in a row; after so many, the search has a fault of its own
 _TICK_S = 0.2
 _GRACE_S = 30.0  # for the workers of other machines, once the time is up and those of this one have left
 
@@ -57,11 +59,16 @@ class Crew:
     _failure: BaseException | None = None
     _over: bool = False
 
+    def __post_init__(self) -> None:
+        self._outcomes = Outcomes(self.folder)
+        self._earlier = {outcome.number for outcome in self._outcomes.all()}
+
     def work(self) -> None:
         """Start the processes and wait until all workers have ended.
 
         Raises:
-            LungzooError: a process ended badly for a reason that another attempt would not change.
+            LungzooError: a process ended badly for a reason that another attempt would not change, or too many trials
+                in a row broke.
         """
         if CHIEF in self.name:
             raise UsageError(f"'{CHIEF}' in a name is the chief's. Received: '{self.name}'. Give another --name.")
@@ -133,6 +140,8 @@ class Crew:
                 current.clear()
             with self._lock:
                 self.observe(event)
+                if isinstance(event, TrialEnded):
+                    self._end_where_all_break()
 
         child = ChildProcess(_MODULE, json.dumps(self.order), self._log(name), self._environment(name, address))
         with self._lock:
@@ -159,6 +168,18 @@ class Crew:
             raise LungzooError(f"A worker ended again and again before its first trial: {reason} See {self._log(name)}")
         with self._lock:
             self.give_up(number, reason)
+            self._end_where_all_break()
+
+    def _end_where_all_break(self) -> None:
+        """Raise if the last trials broke, whichever worker had them; those of an earlier attempt do not count."""
+        new = [outcome for outcome in self._outcomes.all() if outcome.number not in self._earlier]
+        last = new[-_MOST_BROKEN:]
+        if len(last) < _MOST_BROKEN or any(outcome.val_dice is not None for outcome in last):
+            return
+        raise LungzooError(
+            f"{_MOST_BROKEN} trials in a row broke, so the search was ended; each is a row with its reason. The last: "
+            f"{last[-1].reason} Mend the cause and run the same command, or start over with --fresh."
+        )
 
     def _stop_all(self) -> None:
         with self._lock:

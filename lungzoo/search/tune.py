@@ -19,7 +19,7 @@ from keras_tuner.oracles import BayesianOptimizationOracle, GridSearchOracle, Hy
 from lungzoo.atomic import write_atomic
 from lungzoo.config import Parameter, SpaceConfig
 from lungzoo.errors import LungzooError
-from lungzoo.search.outcome import Outcome, Outcomes
+from lungzoo.search.outcome import Outcomes
 from lungzoo.search.plan import SearchPlan, promoted
 from lungzoo.search.space import in_order, values_of
 from lungzoo.search.stopping import TimeIsUp, time_is_up
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 _STATE = "oracle.json"
 _IDLE_S = 0.5
-# A search of which so many trials in a row broke has a fault of its own.
-_MOST_FAILURES = 10
 # What Hyperband is told of a trial that broke: worse than any other, so that the others of its round are promoted.
 _BROKEN = -1.0
 
@@ -49,7 +47,7 @@ def search(plan: SearchPlan, folder: Path, carry_out: Trials | None) -> None:
         carry_out: carries out trials; None in the chief.
 
     Raises:
-        LungzooError: a trial could not be recorded, or too many in a row broke.
+        LungzooError: a trial could not be recorded.
         TimeIsUp: the time of the search is over; there is something to go on with.
     """
     oracle = make_oracle(plan, folder)
@@ -125,7 +123,7 @@ def make_oracle(plan: SearchPlan, folder: Path) -> keras_tuner.Oracle:
         "allow_new_entries": False,
         "tune_new_entries": False,
         "seed": plan.search_seed + 1,  # Keras Tuner takes 0 for none
-        "max_consecutive_failed_trials": 2**31,  # counted below, where the reason is known
+        "max_consecutive_failed_trials": 2**31,  # the crew counts, which knows of those that killed their process
     }
     if plan.tuner == "hyperband":
         epochs, sweeps = plan.experiment.train.epochs, plan.sweeps
@@ -245,7 +243,6 @@ class _Tuner(base_tuner.BaseTuner):
             super().__init__(oracle, directory=str(folder.parent), project_name=folder.name)
         self._plan, self._folder, self._carry_out = plan, folder, carry_out
         self._asked_before = False
-        self._failures = 0
 
     def pre_create_trial(self) -> None:
         """Wait a little where the chief had nothing to do; Keras Tuner would ask again at once."""
@@ -262,7 +259,6 @@ class _Tuner(base_tuner.BaseTuner):
         assert self._carry_out is not None
         try:
             outcome = self._carry_out.carry_out(asked_for(self._plan, trial.trial_id, trial.hyperparameters.values))
-            self._count_failures(outcome)
             if self._is_worker() and time_is_up(self._folder):
                 raise TimeIsUp("The chief may have left; it hands out the trial again, and its outcome is there.")
         except LungzooError as error:
@@ -272,14 +268,6 @@ class _Tuner(base_tuner.BaseTuner):
         if self._plan.tuner == "hyperband":
             return {"val_dice": _BROKEN}
         raise errors.FailedTrialError(outcome.reason)
-
-    def _count_failures(self, outcome: Outcome) -> None:
-        self._failures = self._failures + 1 if outcome.val_dice is None else 0
-        if self._failures == _MOST_FAILURES:
-            raise LungzooError(
-                f"{_MOST_FAILURES} trials in a row broke, so the search was ended; each is a row with its reason. The "
-                f"last: {outcome.reason} Mend the cause and run the same command, or start over with --fresh."
-            )
 
     def save(self) -> None:
         """Save the algorithm alone; this class has no state."""

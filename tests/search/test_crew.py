@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import sys
 import time
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -13,6 +16,7 @@ from lungzoo.errors import LungzooError, UsageError
 from lungzoo.events import Note, TrialEnded, TrialStarted
 from lungzoo.search import crew as crew_room
 from lungzoo.search.crew import Crew, check_address, visible_gpus
+from lungzoo.search.outcome import Outcome, Outcomes
 from lungzoo.search.stopping import ring
 
 START = 'print(\'{"event": "TrialStarted", "number": "0000", "worker": "", "values": "", "until": 1}\', flush=True)\n'
@@ -108,6 +112,53 @@ def test_a_trial_that_kills_its_process_twice_is_given_up(crew, tmp_path):
     made.work()
     assert given_up == [("0000", "the process was ended by SIGKILL (often: the machine ran out of memory).")]
     assert len(starts(tmp_path)) == 3
+
+
+def broken(number: int) -> Outcome:
+    return Outcome(f"{number:04d}", "failed", {}, reason="out of memory.")
+
+
+def breaking(folder: Path, *numbers: int) -> str:
+    """Code that ends trials without a Dice, as a worker does."""
+    code = f"outcomes = pathlib.Path({str(folder / 'outcomes')!r})\noutcomes.mkdir(exist_ok=True)\n"
+    for number in numbers:
+        outcome = json.dumps(dataclasses.asdict(broken(number)))
+        code += f"(outcomes / '{number}').write_text({outcome!r})\n"
+        code += f"os.replace(outcomes / '{number}', outcomes / '{number:04d}.json')\n"
+        code += END.replace("0000", f"{number:04d}")
+    return code
+
+
+BROKE = r"3 trials in a row broke.*The last: out of memory\. Mend the cause and run the same command"
+
+
+def test_trials_that_break_in_a_row_end_the_search_whichever_worker_had_them(crew, tmp_path, monkeypatch):
+    monkeypatch.setattr(crew_room, "_MOST_BROKEN", 3)
+    first, second = breaking(tmp_path, 0, 2), breaking(tmp_path, 1)
+    rest = "import sys\nsys.stdin.readline(), sys.stdin.read()\n"
+    code = f"if name == 'worker-1':\n{indent(first, '    ')}if name == 'worker-2':\n{indent(second, '    ')}{rest}"
+    with pytest.raises(LungzooError, match=BROKE):
+        crew(code, workers=2).work()
+
+
+def test_trials_that_kill_their_processes_in_a_row_end_the_search(crew, tmp_path, monkeypatch):
+    monkeypatch.setattr(crew_room, "_MOST_BROKEN", 3)
+    start = START.replace("0000", "%04d").replace(", flush", " % ((count - 1) // 2), flush")
+    made = crew(start + KILL)
+    made.give_up = lambda number, reason: Outcomes(tmp_path).write(broken(int(number)))
+    with pytest.raises(LungzooError, match=BROKE):
+        made.work()
+    assert [outcome.number for outcome in Outcomes(tmp_path).all()] == ["0000", "0001", "0002"]
+
+
+def test_trials_that_broke_before_do_not_count(crew, tmp_path, monkeypatch):
+    """The same command goes on."""
+    monkeypatch.setattr(crew_room, "_MOST_BROKEN", 3)
+    for number in range(3):
+        Outcomes(tmp_path).write(broken(number))
+    crew(breaking(tmp_path, 3, 4)).work()
+    with pytest.raises(LungzooError, match=BROKE):
+        crew(breaking(tmp_path, 5, 6, 7)).work()
 
 
 def test_a_process_that_says_why_it_cannot_go_on_ends_the_search(crew, tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 import keras_tuner
 import pytest
 
-from lungzoo.errors import LungzooError, TrackingError
+from lungzoo.errors import TrackingError
 from lungzoo.search import tune
 from lungzoo.search.outcome import Outcome, Outcomes
 from lungzoo.search.plan import SearchPlan, hyperband_rungs
@@ -203,12 +203,6 @@ def test_a_trial_that_breaks_is_a_row_and_the_search_goes_on(tmp_path):
     assert [outcome.state for outcome in trials.outcomes.all()].count("failed") == 2
 
 
-def test_a_search_of_which_everything_breaks_ends_and_may_go_on(tmp_path):
-    with pytest.raises(LungzooError, match=r"10 trials in a row broke.*The last: out of memory Mend the cause"):
-        go(make_plan(trials=30), tmp_path, fail=tuple(f"{number:04d}" for number in range(30)))
-    assert len(go(make_plan(trials=14), tmp_path).outcomes.all()) == 14
-
-
 @pytest.mark.parametrize("broken", [1, 3, 7])
 def test_hyperband_promotes_the_others_where_trials_break(tmp_path, broken):
     """Of the nine trials of the first rung some break: the brackets keep their sizes all the same."""
@@ -315,8 +309,9 @@ def test_a_worker_whose_trial_ends_after_the_time_does_not_wait_for_a_chief(tmp_
             ring(tmp_path)
             return super().carry_out(asked)
 
-    with monkeypatch.context() as patched, pytest.raises(TimeIsUp):
+    with monkeypatch.context() as patched:
         patched.setattr(tune._Tuner, "_is_worker", lambda self: True)
-        tune.search(make_plan(hours=1), tmp_path, Late(tmp_path))  # type: ignore[arg-type]
+        with pytest.raises(TimeIsUp):
+            tune.search(make_plan(), tmp_path, Late(tmp_path))  # type: ignore[arg-type]
     unring(tmp_path)
     assert [asked.number for asked in go(make_plan(), tmp_path).asked] == ["0001", "0002"]

@@ -211,10 +211,20 @@ class _Hyperband(_Kept, HyperbandOracle):
 
     _begun: int | None = None  # in the last bracket, once there are no new settings
 
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Propose a trial; one that was promoted is of its origin's bracket, not of the one that was begun last."""
+        proposed = super().populate_space(trial_id)
+        values = proposed.get("values") or {}
+        if "tuner/trial_id" in values:
+            origin = self.trials[values["tuner/trial_id"]].hyperparameters.values
+            values["tuner/bracket"] = origin["tuner/bracket"]
+        return proposed
+
     def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
         """Propose new settings; where there are none, this is the last bracket, with the trials that it has."""
         proposed = dict(super()._random_trial(trial_id, bracket))
         if proposed["status"] == TrialStatus.RUNNING:
+            proposed["values"]["tuner/bracket"] = bracket["bracket_num"]
             return proposed
         if len(self._brackets) > 1 and self.ongoing_trials:
             return {"status": TrialStatus.IDLE}  # the brackets before are ended first

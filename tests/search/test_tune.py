@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,31 @@ def test_hyperband_promotes_the_others_where_trials_break(tmp_path, broken):
     second = [asked.continues for asked in trials.asked if (asked.bracket, asked.round) == (2, 1)]
     assert len(second) == 3
     assert len(set(second) - set(fail)) == min(3, 9 - broken)
+
+
+def test_promoted_trials_are_of_the_bracket_that_they_come_from(tmp_path):
+    """Of two workers one begins bracket 1, 2 trials of two epochs and more, while the other is at the first."""
+    base = {**make_plan().base, "train": {"epochs": 4}}
+    oracle = tune.make_oracle(make_plan(tuner="hyperband", trials=None, base=base, factor=2), tmp_path)
+    asked: list[Asked] = []
+    held: Any = None
+    while (trial := oracle.create_trial("first" if held is None else "second")).status != "STOPPED":
+        if trial.status == "IDLE":  # nothing is left beside what the slow worker has in hand
+            trial, held = held, None
+        else:
+            values = trial.hyperparameters.values
+            asked.append(tune.asked_for(oracle.plan, trial.trial_id, values))
+            if (values["tuner/round"], held, len(asked)) == (0, None, 4):
+                held = trial
+                continue
+        oracle.update_trial(trial.trial_id, {"val_dice": 0.5})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    rounds = [(each.bracket, each.round, each.until) for each in asked]
+    expected = [(2, 0, 1), (2, 1, 2), (2, 2, 4), (1, 0, 2), (1, 1, 4), (0, 0, 4)]
+    sizes = [size for size, _ in hyperband_rungs(4, 2)]
+    assert Counter(rounds) == dict(zip(expected, sizes, strict=True))
+    assert rounds.index((1, 0, 2)) < rounds.index((2, 2, 4))
 
 
 def test_the_budget_of_hyperband_may_change_later(tmp_path):

@@ -155,8 +155,11 @@ class Crew:
                 self._children.pop(name, None)
 
     def _after_death(self, name: str, reason: str, code: int | None, number: str) -> None:
-        """Decide what follows the death of a process: its trial is tried again, then given up."""
-        if not number and (name == CHIEF or code == SAID_WHY):
+        """Decide what follows the death of a process: its trial is tried again, then given up.
+
+        Where the process could say why, it was not its trial, which would then be a row with the reason.
+        """
+        if name == CHIEF or code == SAID_WHY:
             raise LungzooError(f"The search cannot go on: {reason} See {self._log(name)}. The same command goes on.")
         key = number or name
         self._deaths[key] += 1

@@ -161,10 +161,16 @@ def test_trials_that_broke_before_do_not_count(crew, tmp_path, monkeypatch):
         crew(breaking(tmp_path, 5, 6, 7)).work()
 
 
-def test_a_process_that_says_why_it_cannot_go_on_ends_the_search(crew, tmp_path):
+@pytest.mark.parametrize("trial", ["", START], ids=["before its first trial", "with a trial in hand"])
+def test_a_process_that_says_why_it_cannot_go_on_ends_the_search(crew, tmp_path, trial):
+    """Its trial is not given up: what it has trained lies where the same command finds it."""
+    made = crew(f"{trial}import sys\nsys.exit('no store')")
+    given_up: list[str] = []
+    made.give_up = lambda number, reason: given_up.append(number)
     with pytest.raises(LungzooError, match=r"The search cannot go on: the process ended with code 1\. no store"):
-        crew("import sys\nsys.exit('no store')").work()
+        made.work()
     assert len(starts(tmp_path)) == 1
+    assert given_up == []
 
 
 def test_processes_that_die_before_any_trial_end_the_search(crew, tmp_path):

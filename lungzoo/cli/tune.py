@@ -195,14 +195,22 @@ def _limits(parameter: Any) -> str:
 
 def _ahead(plan: SearchPlan) -> str:
     """Say what a search will do at most."""
+    import math
+
     from lungzoo.search.plan import TUNERS, hyperband_rungs
+    from lungzoo.search.space import count_combinations
 
     limits = [f"at most {plan.most_trials} trials" if plan.most_trials else ""]
     limits += [f"at most {plan.total_epochs} epochs" if plan.total_epochs else ""]
     limits += [f"at most {plan.hours:g} hours" if plan.hours else ""]
     if plan.tuner == "hyperband":
-        rungs = hyperband_rungs(plan.experiment.train.epochs, plan.factor)
-        limits.insert(0, f"{sum(size for size, _ in rungs)} trials a sweep of up to {rungs[-1][1]} epochs")
+        epochs = plan.experiment.train.epochs
+        whole, most = (
+            sum(size for size, _ in hyperband_rungs(epochs, plan.factor, settings))
+            for settings in (math.inf, count_combinations(plan.space))
+        )
+        trials = f"{whole} trials a sweep" if most == whole else f"at most {most} trials, for want of combinations,"
+        limits.insert(0, f"{trials} of up to {epochs} epochs")
     return f"{TUNERS[plan.tuner]}: {', '.join(filter(None, limits)) or 'every combination'}."
 
 

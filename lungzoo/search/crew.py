@@ -17,11 +17,15 @@ from pathlib import Path
 from lungzoo.errors import LungzooError, UsageError
 from lungzoo.events import Event, Note, Observer, TrialEnded, TrialStarted
 from lungzoo.executors.process import SAID_WHY, ChildProcess
+from lungzoo.search.outcome import Outcomes
+from lungzoo.search.stopping import time_is_up
 from lungzoo.search.worker import CHIEF
 
 _MODULE = "lungzoo.search.worker"
 _MOST_DEATHS = 2  # of processes, before their trial is given up
+_MOST_BROKEN = 10  # trials in a row; after so many, the search has a fault of its own
 _TICK_S = 0.2
+_GRACE_S = 30.0  # for the workers of other machines, once the time is up and those of this one have left
 
 
 @dataclass
@@ -55,11 +59,16 @@ class Crew:
     _failure: BaseException | None = None
     _over: bool = False
 
+    def __post_init__(self) -> None:
+        self._outcomes = Outcomes(self.folder)
+        self._earlier = {outcome.number for outcome in self._outcomes.all()}
+
     def work(self) -> None:
         """Start the processes and wait until all workers have ended.
 
         Raises:
-            LungzooError: a process ended badly for a reason that another attempt would not change.
+            LungzooError: a process ended badly for a reason that another attempt would not change, or too many trials
+                in a row broke.
         """
         if CHIEF in self.name:
             raise UsageError(f"'{CHIEF}' in a name is the chief's. Received: '{self.name}'. Give another --name.")
@@ -76,8 +85,8 @@ class Crew:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
                 self._wait()
-            while boss and boss.is_alive() and self.address and not self._over:
-                self._wait()  # for the workers of other machines
+            if boss and self.address:
+                self._wait_for_others(boss)
         finally:
             self._over = True
             self._stop_all()
@@ -90,6 +99,17 @@ class Crew:
     def _wait(self) -> None:
         time.sleep(_TICK_S)
         self.tick()
+
+    def _wait_for_others(self, boss: threading.Thread) -> None:
+        """Wait for the workers of other machines.
+
+        Once the time is up, they leave with their trials in hand: the chief, which waits for those, is not waited for.
+        """
+        patience_s = _GRACE_S
+        while boss.is_alive() and not self._over and patience_s > 0:
+            self._wait()
+            if time_is_up(self.folder):
+                patience_s -= _TICK_S
 
     def _keep(self, name: str, address: str) -> None:
         """Keep one process running: what ended by a crash starts again and goes on with its trial."""
@@ -120,6 +140,8 @@ class Crew:
                 current.clear()
             with self._lock:
                 self.observe(event)
+                if isinstance(event, TrialEnded):
+                    self._end_where_all_break()
 
         child = ChildProcess(_MODULE, json.dumps(self.order), self._log(name), self._environment(name, address))
         with self._lock:
@@ -133,8 +155,11 @@ class Crew:
                 self._children.pop(name, None)
 
     def _after_death(self, name: str, reason: str, code: int | None, number: str) -> None:
-        """Decide what follows the death of a process: its trial is tried again, then given up."""
-        if not number and (name == CHIEF or code == SAID_WHY):
+        """Decide what follows the death of a process: its trial is tried again, then given up.
+
+        Where the process could say why, it was not its trial, which would then be a row with the reason.
+        """
+        if name == CHIEF or code == SAID_WHY:
             raise LungzooError(f"The search cannot go on: {reason} See {self._log(name)}. The same command goes on.")
         key = number or name
         self._deaths[key] += 1
@@ -146,6 +171,18 @@ class Crew:
             raise LungzooError(f"A worker ended again and again before its first trial: {reason} See {self._log(name)}")
         with self._lock:
             self.give_up(number, reason)
+            self._end_where_all_break()
+
+    def _end_where_all_break(self) -> None:
+        """Raise if the last trials broke, whichever worker had them; those of an earlier attempt do not count."""
+        new = [outcome for outcome in self._outcomes.all() if outcome.number not in self._earlier]
+        last = new[-_MOST_BROKEN:]
+        if len(last) < _MOST_BROKEN or any(outcome.val_dice is not None for outcome in last):
+            return
+        raise LungzooError(
+            f"{_MOST_BROKEN} trials in a row broke, so the search was ended; each is a row with its reason. The last: "
+            f"{last[-1].reason} Mend the cause and run the same command, or start over with --fresh."
+        )
 
     def _stop_all(self) -> None:
         with self._lock:

@@ -145,13 +145,35 @@ def find_plan(folder: Path) -> SearchPlan | None:
         raise ConfigError(f"{folder / _FILE} is damaged. Start the search over with --fresh.") from None
 
 
-def hyperband_rungs(epochs: int, factor: int) -> list[tuple[int, int]]:
-    """Return (trials, epochs each of them trains to) of every round of one Hyperband sweep, as Keras Tuner runs it."""
+def hyperband_rungs(epochs: int, factor: int, combinations: float = math.inf) -> list[tuple[int, int]]:
+    """Return (trials, epochs each of them trains to) of every round of the first Hyperband sweep.
+
+    As Keras Tuner runs it, as long as there are new settings.
+
+    Args:
+        epochs: of the longest trials.
+        factor: one in this many trials goes on.
+        combinations: how many settings there are.
+    """
     brackets = math.floor(math.log(epochs) / math.log(factor) + 1e-12) + 1
     rungs = []
     for bracket in reversed(range(brackets)):
         last = math.ceil(1 + math.log(epochs, factor)) / (bracket + 1)
-        for number in range(bracket + 1):
-            size = math.ceil(last * factor ** (bracket - number))
-            rungs.append((size, math.ceil(epochs / factor ** (bracket - number))))
+        sizes = [math.ceil(last * factor ** (bracket - number)) for number in range(bracket + 1)]
+        begun = min(sizes[0], combinations)
+        combinations -= begun
+        for number, size in enumerate(sizes if begun else ()):
+            rungs.append((promoted(size, begun, factor, number), math.ceil(epochs / factor ** (bracket - number))))
     return rungs
+
+
+def promoted(whole: int, begun: float, factor: int, number: int) -> int:
+    """Return how many trials a Hyperband round has if fewer were begun than its bracket asks for.
+
+    Args:
+        whole: how many it has otherwise.
+        begun: trials in the first round.
+        factor: one in this many goes on.
+        number: of the round, 0 for the first.
+    """
+    return min(whole, math.ceil(begun / factor**number))

@@ -19,10 +19,10 @@ from keras_tuner.oracles import BayesianOptimizationOracle, GridSearchOracle, Hy
 from lungzoo.atomic import write_atomic
 from lungzoo.config import Parameter, SpaceConfig
 from lungzoo.errors import LungzooError
-from lungzoo.search.outcome import Outcome, Outcomes
-from lungzoo.search.plan import SearchPlan
+from lungzoo.search.outcome import Outcomes
+from lungzoo.search.plan import SearchPlan, promoted
 from lungzoo.search.space import in_order, values_of
-from lungzoo.search.stopping import time_is_up
+from lungzoo.search.stopping import TimeIsUp, time_is_up
 from lungzoo.search.trial import Asked
 from lungzoo.search.worker import CHIEF
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 _STATE = "oracle.json"
 _IDLE_S = 0.5
-# A search of which so many trials in a row broke has a fault of its own.
-_MOST_FAILURES = 10
 # What Hyperband is told of a trial that broke: worse than any other, so that the others of its round are promoted.
 _BROKEN = -1.0
 
@@ -49,7 +47,8 @@ def search(plan: SearchPlan, folder: Path, carry_out: Trials | None) -> None:
         carry_out: carries out trials; None in the chief.
 
     Raises:
-        LungzooError: a trial could not be recorded, or too many in a row broke.
+        LungzooError: a trial could not be recorded.
+        TimeIsUp: the time of the search is over; there is something to go on with.
     """
     oracle = make_oracle(plan, folder)
     tuner = _Tuner(oracle, plan, folder, carry_out)
@@ -100,10 +99,14 @@ def _packed(value: Any, choices: tuple[Any, ...]) -> Any:
 
 
 def unpacked(space: SpaceConfig, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that Keras Tuner chose, by config key; what is inactive is left out already."""
-    found = {}
-    for key, parameter in space.parameters.items():
-        if key in values:
+    """Return the settings that Keras Tuner chose, by config key, without those whose `when` does not hold.
+
+    On their way to a worker, Keras Tuner gives some of the latter a value.
+    """
+    found: dict[str, Any] = {}
+    for key, parameter in in_order(space):
+        holds = all(parent in found and found[parent] in allowed for parent, allowed in parameter.when.items())
+        if holds and key in values:
             packed = {_packed(choice, parameter.choices): choice for choice in parameter.choices}
             value = packed.get(values[key], values[key])
             if parameter.low is not None and parameter.high is not None:
@@ -120,7 +123,7 @@ def make_oracle(plan: SearchPlan, folder: Path) -> keras_tuner.Oracle:
         "allow_new_entries": False,
         "tune_new_entries": False,
         "seed": plan.search_seed + 1,  # Keras Tuner takes 0 for none
-        "max_consecutive_failed_trials": 2**31,  # counted below, where the reason is known
+        "max_consecutive_failed_trials": 2**31,  # the crew counts, which knows of those that killed their process
     }
     if plan.tuner == "hyperband":
         epochs, sweeps = plan.experiment.train.epochs, plan.sweeps
@@ -131,8 +134,6 @@ def make_oracle(plan: SearchPlan, folder: Path) -> keras_tuner.Oracle:
     oracle._set_project_dir(str(folder.parent), folder.name)
     if (folder / _STATE).exists() and not _serves_a_chief():
         oracle.reload()
-        if plan.tuner == "hyperband":
-            oracle.hyperband_iterations = plan.sweeps  # the budget may be another one now
     return oracle
 
 
@@ -206,7 +207,39 @@ class _Bayesian(_Kept, BayesianOptimizationOracle):
 
 
 class _Hyperband(_Kept, HyperbandOracle):
-    pass
+    """Keras Tuner ends where new settings run out; here the trials that were begun go on through their rounds."""
+
+    _begun: int | None = None  # in the last bracket, once there are no new settings
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Propose a trial; one that was promoted is of its origin's bracket, not of the one that was begun last."""
+        proposed = super().populate_space(trial_id)
+        values = proposed.get("values") or {}
+        if "tuner/trial_id" in values:
+            origin = self.trials[values["tuner/trial_id"]].hyperparameters.values
+            values["tuner/bracket"] = origin["tuner/bracket"]
+        return proposed
+
+    def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
+        """Propose new settings; where there are none, this is the last bracket, with the trials that it has."""
+        proposed = dict(super()._random_trial(trial_id, bracket))
+        if proposed["status"] == TrialStatus.RUNNING:
+            proposed["values"]["tuner/bracket"] = bracket["bracket_num"]
+            return proposed
+        if len(self._brackets) > 1 and self.ongoing_trials:
+            return {"status": TrialStatus.IDLE}  # the brackets before are ended first
+        self._begun = len(bracket["rounds"][0])
+        self._current_bracket, self.hyperband_iterations = 0, self._current_iteration + 1
+        return self.populate_space(trial_id)
+
+    def _get_size(self, bracket_num: int, round_num: int) -> int:
+        whole = int(super()._get_size(bracket_num, round_num))
+        return whole if self._begun is None else promoted(whole, self._begun, self.factor, round_num)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take it up again; the budget may be another one now, and a sweep that was begun is always ended."""
+        super().set_state(state)
+        self.hyperband_iterations = max(self.plan.sweeps, self._current_iteration + 1)
 
 
 _ORACLES: dict[str, Any] = {"random": _Random, "grid": _Grid, "bayesian": _Bayesian, "hyperband": _Hyperband}
@@ -218,9 +251,8 @@ class _Tuner(base_tuner.BaseTuner):
     def __init__(self, oracle: Any, plan: SearchPlan, folder: Path, carry_out: Trials | None) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             super().__init__(oracle, directory=str(folder.parent), project_name=folder.name)
-        self._plan, self._carry_out = plan, carry_out
+        self._plan, self._folder, self._carry_out = plan, folder, carry_out
         self._asked_before = False
-        self._failures = 0
 
     def pre_create_trial(self) -> None:
         """Wait a little where the chief had nothing to do; Keras Tuner would ask again at once."""
@@ -237,7 +269,8 @@ class _Tuner(base_tuner.BaseTuner):
         assert self._carry_out is not None
         try:
             outcome = self._carry_out.carry_out(asked_for(self._plan, trial.trial_id, trial.hyperparameters.values))
-            self._count_failures(outcome)
+            if self._is_worker() and time_is_up(self._folder):
+                raise TimeIsUp("The chief may have left; it hands out the trial again, and its outcome is there.")
         except LungzooError as error:
             raise errors.FatalError(str(error)) from error
         if outcome.val_dice is not None:
@@ -245,14 +278,6 @@ class _Tuner(base_tuner.BaseTuner):
         if self._plan.tuner == "hyperband":
             return {"val_dice": _BROKEN}
         raise errors.FailedTrialError(outcome.reason)
-
-    def _count_failures(self, outcome: Outcome) -> None:
-        self._failures = self._failures + 1 if outcome.val_dice is None else 0
-        if self._failures == _MOST_FAILURES:
-            raise LungzooError(
-                f"{_MOST_FAILURES} trials in a row broke, so the search was ended; each is a row with its reason. The "
-                f"last: {outcome.reason} Mend the cause and run the same command, or start over with --fresh."
-            )
 
     def save(self) -> None:
         """Save the algorithm alone; this class has no state."""

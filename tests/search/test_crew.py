@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import sys
 import time
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -13,6 +16,8 @@ from lungzoo.errors import LungzooError, UsageError
 from lungzoo.events import Note, TrialEnded, TrialStarted
 from lungzoo.search import crew as crew_room
 from lungzoo.search.crew import Crew, check_address, visible_gpus
+from lungzoo.search.outcome import Outcome, Outcomes
+from lungzoo.search.stopping import ring
 
 START = 'print(\'{"event": "TrialStarted", "number": "0000", "worker": "", "values": "", "until": 1}\', flush=True)\n'
 END = (
@@ -68,6 +73,25 @@ def test_workers_of_another_machine_start_no_chief(crew, tmp_path):
     assert starts(tmp_path) == ["far-1", "far-2"]
 
 
+def test_a_chief_with_trials_left_in_hand_is_not_waited_for_once_the_time_is_up(crew, tmp_path, monkeypatch):
+    """Until then it is, for the sake of other machines."""
+    monkeypatch.setattr(crew_room, "_GRACE_S", 0.5)
+    chief = "import sys\nif name == 'chief': sys.stdin.readline(), sys.stdin.read()\n"
+    made = crew(chief, address="127.0.0.1:8000")
+    waited: list[float] = []
+
+    def tick() -> None:
+        if list(made._children) == ["chief"]:
+            waited.append(time.monotonic())
+            if len(waited) == 10:
+                ring(tmp_path)
+
+    made.tick = tick
+    made.work()
+    assert len(waited) >= 10
+    assert starts(tmp_path) == ["chief", "worker-1"]
+
+
 def test_a_process_that_dies_starts_again(crew, tmp_path):
     made = crew(START + f"if count == 1:\n    {KILL}" + END)
     events: list[object] = []
@@ -90,10 +114,63 @@ def test_a_trial_that_kills_its_process_twice_is_given_up(crew, tmp_path):
     assert len(starts(tmp_path)) == 3
 
 
-def test_a_process_that_says_why_it_cannot_go_on_ends_the_search(crew, tmp_path):
+def broken(number: int) -> Outcome:
+    return Outcome(f"{number:04d}", "failed", {}, reason="out of memory.")
+
+
+def breaking(folder: Path, *numbers: int) -> str:
+    """Code that ends trials without a Dice, as a worker does."""
+    code = f"outcomes = pathlib.Path({str(folder / 'outcomes')!r})\noutcomes.mkdir(exist_ok=True)\n"
+    for number in numbers:
+        outcome = json.dumps(dataclasses.asdict(broken(number)))
+        code += f"(outcomes / '{number}').write_text({outcome!r})\n"
+        code += f"os.replace(outcomes / '{number}', outcomes / '{number:04d}.json')\n"
+        code += END.replace("0000", f"{number:04d}")
+    return code
+
+
+BROKE = r"3 trials in a row broke.*The last: out of memory\. Mend the cause and run the same command"
+
+
+def test_trials_that_break_in_a_row_end_the_search_whichever_worker_had_them(crew, tmp_path, monkeypatch):
+    monkeypatch.setattr(crew_room, "_MOST_BROKEN", 3)
+    first, second = breaking(tmp_path, 0, 2), breaking(tmp_path, 1)
+    rest = "import sys\nsys.stdin.readline(), sys.stdin.read()\n"
+    code = f"if name == 'worker-1':\n{indent(first, '    ')}if name == 'worker-2':\n{indent(second, '    ')}{rest}"
+    with pytest.raises(LungzooError, match=BROKE):
+        crew(code, workers=2).work()
+
+
+def test_trials_that_kill_their_processes_in_a_row_end_the_search(crew, tmp_path, monkeypatch):
+    monkeypatch.setattr(crew_room, "_MOST_BROKEN", 3)
+    start = START.replace("0000", "%04d").replace(", flush", " % ((count - 1) // 2), flush")
+    made = crew(start + KILL)
+    made.give_up = lambda number, reason: Outcomes(tmp_path).write(broken(int(number)))
+    with pytest.raises(LungzooError, match=BROKE):
+        made.work()
+    assert [outcome.number for outcome in Outcomes(tmp_path).all()] == ["0000", "0001", "0002"]
+
+
+def test_trials_that_broke_before_do_not_count(crew, tmp_path, monkeypatch):
+    """The same command goes on."""
+    monkeypatch.setattr(crew_room, "_MOST_BROKEN", 3)
+    for number in range(3):
+        Outcomes(tmp_path).write(broken(number))
+    crew(breaking(tmp_path, 3, 4)).work()
+    with pytest.raises(LungzooError, match=BROKE):
+        crew(breaking(tmp_path, 5, 6, 7)).work()
+
+
+@pytest.mark.parametrize("trial", ["", START], ids=["before its first trial", "with a trial in hand"])
+def test_a_process_that_says_why_it_cannot_go_on_ends_the_search(crew, tmp_path, trial):
+    """Its trial is not given up: what it has trained lies where the same command finds it."""
+    made = crew(f"{trial}import sys\nsys.exit('no store')")
+    given_up: list[str] = []
+    made.give_up = lambda number, reason: given_up.append(number)
     with pytest.raises(LungzooError, match=r"The search cannot go on: the process ended with code 1\. no store"):
-        crew("import sys\nsys.exit('no store')").work()
+        made.work()
     assert len(starts(tmp_path)) == 1
+    assert given_up == []
 
 
 def test_processes_that_die_before_any_trial_end_the_search(crew, tmp_path):

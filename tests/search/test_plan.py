@@ -52,3 +52,10 @@ def test_what_does_not_go_together():
 def test_rungs_of_hyperband_by_hand():
     """Nine epochs, factor 3: brackets of 9·1 → 3·3 → 1·9, then 5·3 → 2·9, then 3·9."""
     assert hyperband_rungs(9, 3) == [(9, 1), (3, 3), (1, 9), (5, 3), (2, 9), (3, 9)]
+
+
+def test_rungs_of_few_combinations_by_hand():
+    """Four leave ⌈4/3⌉ and ⌈4/9⌉; of twelve, three are left for the second bracket, and none for the last."""
+    assert hyperband_rungs(9, 3, 4) == [(4, 1), (2, 3), (1, 9)]
+    assert hyperband_rungs(9, 3, 12) == [(9, 1), (3, 3), (1, 9), (3, 3), (1, 9)]
+    assert hyperband_rungs(9, 3, 17) == hyperband_rungs(9, 3)

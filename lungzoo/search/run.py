@@ -53,7 +53,7 @@ def check_search_plan(plan: SearchPlan, dataset: PreparedDataset, tracker: Mlflo
         UsageError: saying what is asked for and what there is.
     """
     plan.check()
-    check_space(plan.space, plan.base)
+    check_space(plan.space, plan.base, tracker)
     check_experiment(plan.experiment, dataset, tracker, parts=JUDGED)
 
 

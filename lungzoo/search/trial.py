@@ -11,7 +11,7 @@ from typing import Any
 from lungzoo.checks import check_experiment
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.store import PreparedDataset
-from lungzoo.errors import ConfigError, UsageError
+from lungzoo.errors import UsageError
 from lungzoo.events import Observer, TrialEnded, TrialStarted
 from lungzoo.experiment import record_failure, run_experiment
 from lungzoo.search.outcome import Outcome, Outcomes, State
@@ -191,7 +191,7 @@ class Trials:
                     trial=trial,
                 )
                 outcome = self._add(outcome, asked, record)
-            except ConfigError:  # no experiment at all: the table of the search is where it shows
+            except UsageError:  # no experiment at all: the table of the search is where it shows
                 pass
             break
         return replace(outcome, state="failed", reason=reason, val_dice=None)

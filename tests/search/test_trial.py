@@ -158,6 +158,29 @@ def test_settings_that_do_not_go_together_are_a_failed_trial(trials, tracker):
     assert next(iter(tracker.records.values())).status == "failed"
 
 
+PUBLISHED = {"model.name": "unet_mobilenetv2", "model.encoder_options": {"alpha": 0.35}, "model.encoder_depth": 4}
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (
+            {**PUBLISHED, "transfer": "lungzoo:unet_mobilenetv2_035-lidc-v1-finetune"},
+            "The weights 'unet_mobilenetv2_035-lidc-v1' are those of a model with decoder_channels",
+        ),
+        ({"transfer": "run:nothing-finetune"}, "No run 'nothing'"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_a_failed_trial(trials, tracker, values, reason):
+    """Whole-model weights and a decoder pass one by one; the trial is a row of the search, and no run."""
+    asked = Asked("0000", {**values, "model.decoder_channels": [8] * 3 + [8] * ("model.name" in values)}, until=1)
+    outcome = trials.carry_out(asked)
+    assert (outcome.state, outcome.val_dice, outcome.runs) == ("failed", None, ())
+    assert outcome.reason.startswith(reason)
+    assert tracker.records == {}
+    assert replace(trials.give_up(asked, outcome.reason), seconds=outcome.seconds) == outcome
+
+
 def test_a_trial_whose_process_died_is_given_up(trials, tracker):
     outcome = trials.give_up(Asked("0000", {}, until=1), "the process was ended by SIGKILL.")
     assert trials.carry_out(Asked("0000", {}, until=1)) == outcome

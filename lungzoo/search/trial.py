@@ -204,9 +204,12 @@ class Trials:
             return config
 
     def _is_over(self, config: ExperimentConfig, trial: Trial) -> bool:
-        workspace = Workspace(self.runs, trial.fingerprint(config.fingerprint(self.dataset.fingerprint)))
-        progress = CheckpointFolder(workspace.checkpoints).progress()
-        return progress is not None and progress.epoch >= min(trial.until, config.train.epochs)
+        """Tell whether the record of a seed was finished; patience may have ended it at any epoch."""
+        run_id = Workspace(self.runs, trial.fingerprint(config.fingerprint(self.dataset.fingerprint))).run_id()
+        try:
+            return run_id is not None and self.tracker.run_record(run_id).status == "finished"
+        except UsageError:  # it was started, and has no record yet
+            return False
 
 
 def _forget_models() -> None:

@@ -13,7 +13,7 @@ from lungzoo.search.stopping import TimeIsUp, ring, unring
 from lungzoo.search.trial import Asked, Trials
 from lungzoo.training.checkpoint import CheckpointFolder
 
-from .conftest import make_plan
+from .conftest import BASE, make_plan
 
 
 @pytest.fixture
@@ -92,6 +92,31 @@ def test_a_later_rung_goes_on_from_the_checkpoint(trials, tracker, events):
     assert all(np.array_equal(one, other) for one, other in zip(continued, alone, strict=True))
     epochs = [event.epoch for event in events if type(event).__name__ == "EpochDone"]
     assert epochs == [0, 1, 2, 0, 1, 2]
+
+
+def impatient(phantom, tracker, folder, observe, **changes) -> Trials:
+    """Trials that learn nothing, and stop where they have learned nothing for an epoch."""
+    train = {**BASE["train"], "epochs": 16, "patience": 1, "learning_rate": 1e-9}
+    return Trials(make_plan(base={**BASE, "train": train}, **changes), phantom, tracker, folder, "search", observe)
+
+
+def whole(phantom, tracker, folder, observe, **changes) -> Trials:
+    """Trials of three epochs."""
+    return Trials(make_plan(**changes), phantom, tracker, folder, "search", observe)
+
+
+def test_a_trial_that_patience_ended_can_be_gone_on_from(phantom, tracker, tmp_path, events):
+    """There is nothing to train in either later rung, and the second finds what the first has taken over."""
+    trials = impatient(phantom, tracker, tmp_path, events.append)
+    first = trials.carry_out(Asked("0000", {}, until=8))
+    second = trials.carry_out(Asked("0001", {}, until=12, continues="0000"))
+    third = trials.carry_out(Asked("0002", {}, until=16, continues="0001"))
+    assert 1 < first.until < 8
+    for later in (second, third):
+        assert (later.state, later.epochs, later.train_seconds) == ("finished", 0, 0.0)
+        assert (later.until, later.curve, later.val_dice) == (first.until, first.curve, first.val_dice)
+    epochs = [event.epoch for event in events if type(event).__name__ == "EpochDone"]
+    assert epochs == list(range(first.until))
 
 
 def _variables(trials, tracker, number: str):
@@ -226,12 +251,15 @@ def test_a_trial_does_not_go_on_from_one_that_broke(trials, tracker, events):
 
 
 @pytest.mark.slow
-def test_giving_up_leaves_the_seeds_that_are_over_alone(phantom, tracker, tmp_path, events):
-    one = Trials(make_plan(), phantom, tracker, tmp_path, "search", events.append)
-    one.carry_out(Asked("0000", {}, until=1))  # the first seed of the trial, before its process died
+@pytest.mark.parametrize("make", [impatient, whole])
+def test_giving_up_leaves_the_seeds_that_are_over_alone(phantom, tracker, tmp_path, events, make):
+    """Also where patience ended them long before the last epoch."""
+    asked = Asked("0000", {}, until=8)
+    one = make(phantom, tracker, tmp_path, events.append)
+    one.carry_out(asked)  # the first seed of the trial, before its process died
     (tmp_path / "outcomes" / "0000.json").unlink()
-    trials = Trials(make_plan(repeats=2), phantom, tracker, tmp_path, "search", events.append)
-    outcome = trials.give_up(Asked("0000", {}, until=1), "the process was ended by SIGKILL.")
+    trials = make(phantom, tracker, tmp_path, events.append, repeats=2)
+    outcome = trials.give_up(asked, "the process was ended by SIGKILL.")
     states = {record.seed: record.status for record in tracker.records.values()}
     assert states == {0: "finished", 1: "failed"}
     assert (outcome.state, outcome.val_dice) == ("failed", None)

@@ -16,6 +16,7 @@ from lungzoo.schema import parse
 from lungzoo.search.outcome import Outcome
 from lungzoo.search.plan import TUNERS, SearchPlan
 from lungzoo.search.trial import show_value
+from lungzoo.training.checkpoint import Progress
 
 _SHOWN = 20
 
@@ -30,6 +31,7 @@ class SearchResults:
         wall_seconds: that the search took, all its sittings together.
         dataset: name, fingerprint.
         split_fingerprint: of the split whose validation part judged.
+        cut_off: how far the runs are whose trials are not over.
     """
 
     plan: SearchPlan
@@ -37,6 +39,7 @@ class SearchResults:
     wall_seconds: float
     dataset: dict[str, Any]
     split_fingerprint: str
+    cut_off: tuple[Progress, ...] = ()
 
     @property
     def ranked(self) -> list[Outcome]:
@@ -64,13 +67,18 @@ class SearchResults:
 
     @property
     def epochs(self) -> int:
-        """Epochs that all trials trained together."""
-        return sum(outcome.epochs for outcome in self.outcomes)
+        """Epochs that all trials trained together, also those that are not over."""
+        return sum(outcome.epochs for outcome in self.outcomes) + self._cut_off_epochs
+
+    @property
+    def _cut_off_epochs(self) -> int:
+        return sum(progress.own_epochs for progress in self.cut_off)
 
     @property
     def train_seconds(self) -> float:
-        """Time that all trials trained together."""
-        return sum(outcome.train_seconds for outcome in self.outcomes)
+        """Time that all trials trained together, also those that are not over."""
+        cut_off = sum(progress.own_seconds for progress in self.cut_off)
+        return sum(outcome.train_seconds for outcome in self.outcomes) + cut_off
 
     def headline(self) -> str:
         """Return a sentence on what came out."""
@@ -84,8 +92,9 @@ class SearchResults:
     def cost(self) -> str:
         """Return a sentence on what the search took."""
         states = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
+        cut_off = f" ({self._cut_off_epochs} epochs of trials that are not over)" if self._cut_off_epochs else ""
         return (
-            f"{states}; {self.epochs} epochs in {self.train_seconds:.0f} s of training, "
+            f"{states or 'no trial over'}; {self.epochs} epochs in {self.train_seconds:.0f} s of training{cut_off}, "
             f"{self.wall_seconds:.0f} s in all."
         )
 

@@ -21,7 +21,7 @@ from lungzoo.tracking.record import RunRecord
 from lungzoo.tracking.tracker import Tracker
 from lungzoo.tracking.workspace import Workspace
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
-from lungzoo.training.trial import JUDGED, Trial
+from lungzoo.training.trial import JUDGED, OUT_OF_TIME, Trial
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ class Trials:
                 observe=self.observe,
                 trial=self._trial(asked, repeat),
             )
-            outcome = self._add(outcome, asked, record)
+            outcome = self._add(outcome, record)
             _forget_models()
-            if outcome.state == "pruned" and time_is_up(self.folder):
+            if outcome.reason == OUT_OF_TIME:
                 raise TimeIsUp("The time of the search is over.")
             if "val_dice" in record.validation:
                 scores.append(record.validation["val_dice"])
@@ -124,7 +124,7 @@ class Trials:
     @property
     def runs(self) -> Path:
         """Folder of the trials' workspaces."""
-        return self.folder / "trials"
+        return trials_folder(self.folder)
 
     def _trial(self, asked: Asked, repeat: int) -> Trial:
         return Trial(
@@ -140,27 +140,23 @@ class Trials:
 
     def _stop(self, progress: Progress) -> str:
         if time_is_up(self.folder):
-            return "the time of the search was over."
+            return OUT_OF_TIME
         if not self.plan.prune:
             return ""
         return behind_median(progress, self.outcomes.all(), self.plan.experiment.train.epochs)
 
-    def _add(self, outcome: Outcome, asked: Asked, record: RunRecord) -> Outcome:
+    def _add(self, outcome: Outcome, record: RunRecord) -> Outcome:
         """Add what one repeat took to the outcome."""
         workspace = Workspace(self.runs, record.fingerprint)
         progress = CheckpointFolder(workspace.checkpoints).progress() or Progress()
-        pinned = ExperimentConfig.model_validate(record.config)
-        origin = self._trial(asked, 0).origin(pinned.fingerprint(self.dataset.fingerprint))
-        before = CheckpointFolder(Workspace(self.runs, origin).checkpoints).progress() if origin else None
-        before = before or Progress()
         state: State = record.trial.get("state", "failed")
         return replace(
             outcome,
             state=state,
             reason=record.reason,
-            epochs=outcome.epochs + max(progress.epoch - before.epoch, 0),
+            epochs=outcome.epochs + progress.own_epochs,
             until=max(outcome.until, progress.epoch),
-            train_seconds=round(outcome.train_seconds + max(progress.seconds - before.seconds, 0.0), 3),
+            train_seconds=round(outcome.train_seconds + progress.own_seconds, 3),
             curve=outcome.curve or tuple(row["val_dice"] for row in progress.history),
             runs=(*outcome.runs, *filter(None, [workspace.run_id()])),
         )
@@ -190,7 +186,7 @@ class Trials:
                     suite_id=self.search_id,
                     trial=trial,
                 )
-                outcome = self._add(outcome, asked, record)
+                outcome = self._add(outcome, record)
             except UsageError:  # no experiment at all: the table of the search is where it shows
                 pass
             break
@@ -210,6 +206,11 @@ class Trials:
             return run_id is not None and self.tracker.run_record(run_id).status == "finished"
         except UsageError:  # it was started, and has no record yet
             return False
+
+
+def trials_folder(folder: Path) -> Path:
+    """Return where a search keeps the workspaces of its trials."""
+    return folder / "trials"
 
 
 def _forget_models() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from lungzoo.schema import parse, read_toml
 from lungzoo.search.outcome import Outcome
 from lungzoo.search.plots import importance, save_plots
 from lungzoo.search.results import SearchResults
+from lungzoo.training.checkpoint import Progress
 from lungzoo.weights.toml import toml_text
 
 from .conftest import BASE, make_plan
@@ -38,6 +40,20 @@ def test_the_best_is_one_that_was_not_ended_early():
     assert found.best.number == "0002"
     assert found.headline() == "Best of 4 trial(s): 0002, validation Dice 0.600."
     assert found.cost() == "1 failed, 2 finished, 1 pruned; 8 epochs in 6 s of training, 10 s in all."
+
+
+def test_what_was_trained_counts_before_its_trial_is_over():
+    """Fifty epochs of which eight were another trial's, beside the two of the one that is over."""
+    part = Progress(epoch=50, seconds=100.0, taken_epochs=8, taken_seconds=16.5)
+    found = replace(results(outcome(0, 0.5)), cut_off=(part,))
+    assert (found.metrics()["search/epochs"], found.metrics()["search/train_seconds"]) == (44, 85.0)
+    assert found.cost() == (
+        "1 finished; 44 epochs in 85 s of training (42 epochs of trials that are not over), 10 s in all."
+    )
+    tuned = found.tuned()
+    assert tuned is not None
+    assert (tuned.provenance.trials, tuned.provenance.epochs) == (1, 44)
+    assert replace(results(), cut_off=(part,)).cost().startswith("no trial over; 42 epochs in 84 s of training (42")
 
 
 def test_a_dice_of_nothing_is_better_than_none():

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from lungzoo.data.splits.split import split_dataset
+from lungzoo.errors import TrackingError
 from lungzoo.events import TrialEnded, TrialStarted
+from lungzoo.search.run import cut_off
 from lungzoo.search.stopping import TimeIsUp, ring, unring
 from lungzoo.search.trial import Asked, Trials
 from lungzoo.training.checkpoint import CheckpointFolder
@@ -228,12 +230,26 @@ def test_when_the_time_is_up_a_trial_ends_with_its_epoch_and_goes_on_with_more(t
     with pytest.raises(TimeIsUp):
         trials.carry_out(Asked("0000", {}, until=3))
     assert trials.outcomes.all() == []
+    assert [progress.own_epochs for progress in cut_off(trials.folder, ())] == [1]  # in no outcome yet
     (record,) = tracker.records.values()
     assert (record.trial["state"], record.reason) == ("pruned", "the time of the search was over.")
     unring(trials.folder)
     outcome = trials.carry_out(Asked("0000", {}, until=3))
     assert (outcome.state, outcome.epochs, outcome.reason) == ("finished", 3, "")
+    assert list(cut_off(trials.folder, (outcome,))) == []
     assert [event.epoch for event in events if type(event).__name__ == "EpochDone"] == [0, 1, 2]
+
+
+def test_a_trial_out_of_time_goes_on_though_its_record_was_not_delivered(trials, tracker, events):
+    ring(trials.folder)
+    tracker.down = True
+    with pytest.raises(TrackingError, match="are safe in"):
+        trials.carry_out(Asked("0000", {}, until=2))
+    tracker.down = False
+    unring(trials.folder)
+    outcome = trials.carry_out(Asked("0000", {}, until=2))
+    assert (outcome.state, outcome.epochs, outcome.reason) == ("finished", 2, "")
+    assert [event.epoch for event in events if type(event).__name__ == "EpochDone"] == [0, 1]
 
 
 @pytest.mark.slow

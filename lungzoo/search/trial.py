@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -99,8 +100,9 @@ class Trials:
         return outcome
 
     def _run(self, asked: Asked) -> Outcome:
-        outcome = _blank(asked)
-        scores: list[float] = []
+        return self._sum_up(asked, self._trained(asked))
+
+    def _trained(self, asked: Asked) -> Iterator[RunRecord]:
         for repeat in range(self.plan.repeats):
             record = run_experiment(
                 self.plan.config(asked.values, repeat),
@@ -111,8 +113,15 @@ class Trials:
                 observe=self.observe,
                 trial=self._trial(asked, repeat),
             )
-            outcome = self._add(outcome, record)
             _forget_models()
+            yield record
+
+    def _sum_up(self, asked: Asked, records: Iterable[RunRecord]) -> Outcome:
+        """Put together what the repeats found; the first that did not finish ends the trial."""
+        outcome = _blank(asked)
+        scores: list[float] = []
+        for record in records:
+            outcome = self._add(outcome, record)
             if outcome.reason == OUT_OF_TIME:
                 raise TimeIsUp("The time of the search is over.")
             if "val_dice" in record.validation:
@@ -169,15 +178,23 @@ class Trials:
         return self._refused(asked, f"Trial {origin.number}, which it would go on from, broke: {origin.reason}")
 
     def _refused(self, asked: Asked, reason: str) -> Outcome:
-        """Record what cannot be carried out, as the run of the first seed that is not over."""
-        outcome = _blank(asked)
+        """Record what cannot be carried out, as the run of the first seed that is not over.
+
+        Results that only waited for delivery count; a trial of which nothing is missing is finished.
+        """
+        records = list(self._broken(asked, reason))
+        outcome = self._sum_up(asked, records)
+        if outcome.state == "finished" and len(records) < self.plan.repeats:
+            return replace(outcome, state="failed", reason=reason, val_dice=None)
+        return outcome
+
+    def _broken(self, asked: Asked, reason: str) -> Iterator[RunRecord]:
+        """Yield the records of the seeds that are over, and that of the first that is not."""
         for repeat in range(self.plan.repeats):
             trial = self._trial(asked, repeat)
             try:
                 config = self._pinned(self.plan.config(asked.values, repeat))
-                if self._is_over(config, trial) and repeat + 1 < self.plan.repeats:
-                    continue
-                record = record_failure(
+                record = self._over(config, trial) or record_failure(
                     config,
                     self.dataset,
                     reason,
@@ -186,11 +203,11 @@ class Trials:
                     suite_id=self.search_id,
                     trial=trial,
                 )
-                outcome = self._add(outcome, record)
             except UsageError:  # no experiment at all: the table of the search is where it shows
-                pass
-            break
-        return replace(outcome, state="failed", reason=reason, val_dice=None)
+                return
+            yield record
+            if record.trial.get("state") != "finished":
+                return
 
     def _pinned(self, config: ExperimentConfig) -> ExperimentConfig:
         """Return a config as its run has it, or as it is where it cannot run."""
@@ -199,13 +216,16 @@ class Trials:
         except UsageError:
             return config
 
-    def _is_over(self, config: ExperimentConfig, trial: Trial) -> bool:
-        """Tell whether the record of a seed was finished; patience may have ended it at any epoch."""
+    def _over(self, config: ExperimentConfig, trial: Trial) -> RunRecord | None:
+        """Return the record of a seed that has finished, at whatever epoch patience ended it; None for any other."""
         run_id = Workspace(self.runs, trial.fingerprint(config.fingerprint(self.dataset.fingerprint))).run_id()
+        if run_id is None:
+            return None
         try:
-            return run_id is not None and self.tracker.run_record(run_id).status == "finished"
+            record = self.tracker.run_record(run_id)
         except UsageError:  # it was started, and has no record yet
-            return False
+            return None
+        return record if record.status == "finished" and record.reason != OUT_OF_TIME else None
 
 
 def trials_folder(folder: Path) -> Path:

@@ -214,6 +214,20 @@ def test_a_trial_whose_process_died_is_given_up(trials, tracker):
     assert next(iter(tracker.records.values())).reason == "the process was ended by SIGKILL."
 
 
+def test_giving_up_keeps_a_result_that_only_waited_for_delivery(trials, tracker):
+    """The process had done its work; it died because the store did not answer."""
+    asked = Asked("0000", {}, until=1)
+    tracker.down = True
+    with pytest.raises(TrackingError, match="are safe in"):
+        trials.carry_out(asked)
+    tracker.down = False
+    outcome = trials.give_up(asked, "the process ended with code 1.")
+    (record,) = tracker.records.values()
+    assert (outcome.state, outcome.reason, record.status) == ("finished", "", "finished")
+    assert outcome.val_dice == record.validation["val_dice"]
+    assert (outcome.epochs, trials.carry_out(asked)) == (1, outcome)
+
+
 def test_a_trial_behind_the_others_is_pruned(phantom, tracker, tmp_path, events):
     trials = Trials(make_plan(prune=True), phantom, tracker, tmp_path, "search", events.append)
     good = trials.carry_out(Asked("0000", {}, until=3))
@@ -272,10 +286,11 @@ def test_giving_up_leaves_the_seeds_that_are_over_alone(phantom, tracker, tmp_pa
     """Also where patience ended them long before the last epoch."""
     asked = Asked("0000", {}, until=8)
     one = make(phantom, tracker, tmp_path, events.append)
-    one.carry_out(asked)  # the first seed of the trial, before its process died
+    first = one.carry_out(asked)  # the first seed of the trial, before its process died
     (tmp_path / "outcomes" / "0000.json").unlink()
     trials = make(phantom, tracker, tmp_path, events.append, repeats=2)
     outcome = trials.give_up(asked, "the process was ended by SIGKILL.")
     states = {record.seed: record.status for record in tracker.records.values()}
     assert states == {0: "finished", 1: "failed"}
     assert (outcome.state, outcome.val_dice) == ("failed", None)
+    assert (outcome.epochs, outcome.train_seconds, len(outcome.runs)) == (first.epochs, first.train_seconds, 2)

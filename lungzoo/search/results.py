@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import lungzoo
-from lungzoo.config import ExperimentConfig, TransferConfig, TunedConfig
+from lungzoo.config import AUGMENT_PRESETS, ExperimentConfig, TransferConfig, TunedConfig
 from lungzoo.schema import parse
 from lungzoo.search.outcome import Outcome
 from lungzoo.search.plan import TUNERS, SearchPlan
@@ -152,7 +152,7 @@ class SearchResults:
             "name": plan.name,
             "model": config.model.name,
             "baseline": _plain_transfer(plan.experiment.transfer),
-            "settings": _settings(best.values, config),
+            "settings": _settings(best.values, config, plan),
             "val_dice": best.val_dice,
             "val_curve": [round(value, 4) for value in best.curve],
             "provenance": {
@@ -176,19 +176,26 @@ class SearchResults:
         return parse(TunedConfig, values, f"Search '{plan.name}'")
 
 
-def _settings(values: dict[str, Any], config: ExperimentConfig) -> dict[str, Any]:
+def _settings(values: dict[str, Any], config: ExperimentConfig, plan: SearchPlan) -> dict[str, Any]:
     """Return the searched settings as they came out, presets and short forms written in full."""
     resolved = config.model_dump(mode="json", exclude_none=True)
     found: dict[str, Any] = {}
     for key in values:
-        section, _, name = key.partition(".")
-        if section == "transfer":
+        if key.partition(".")[0] == "transfer":
             found["transfer"] = _plain_transfer(config.transfer)
-        elif section == "augment" and ("augment.preset" in values or not name):
-            found["augment"] = resolved["augment"]
+        elif key == "augment.preset":
+            found |= {each: _at(resolved, each) for each in (key, *_decided_by_preset(plan))}
         else:
             found[key] = _at(resolved, key)
     return found
+
+
+def _decided_by_preset(plan: SearchPlan) -> list[str]:
+    """Return the keys that the presets to choose from set, without those that the base gave: it won over them."""
+    given = plan.base.get("augment", {})
+    choices = plan.space.parameters["augment.preset"].choices
+    names = dict.fromkeys(name for choice in choices for name in AUGMENT_PRESETS[choice])
+    return [f"augment.{name}" for name in names if name not in given]
 
 
 def _plain_transfer(transfer: TransferConfig) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from lungzoo.config import TransferConfig, TunedConfig, experiment_of
+from lungzoo.config import AugmentConfig, TransferConfig, TunedConfig, experiment_of
 from lungzoo.schema import parse, read_toml
 from lungzoo.search.outcome import Outcome
 from lungzoo.search.plots import importance, save_plots
@@ -16,7 +16,7 @@ from lungzoo.search.results import SearchResults
 from lungzoo.training.checkpoint import Progress
 from lungzoo.weights.toml import toml_text
 
-from .conftest import BASE, make_plan
+from .conftest import BASE, SPACE, make_plan
 
 DATASET = {"name": "phantom", "fingerprint": "0" * 64, "slices": 72, "patients": 12}
 
@@ -89,11 +89,36 @@ def test_tuned_settings_read_back_from_toml(tmp_path):
     assert again.baseline == TransferConfig(recipe="scratch")
 
 
-def test_a_preset_is_written_in_full():
-    tuned = results(outcome(0, 0.6, **{"augment.preset": "light"})).tuned()
+PRESETS = {"augment.preset": {"choices": ["none", "light", "medium"]}}
+
+
+def test_a_preset_is_written_in_full_without_what_the_base_gave_beside_it():
+    """The base shifts by 4 pixels, which wins over every preset: the search has not chosen that."""
+    space = {**SPACE, "parameters": PRESETS}
+    tuned = results(Outcome("0000", "finished", {"augment.preset": "light"}, 0.6, epochs=2), space=space).tuned()
     assert tuned is not None
-    assert tuned.settings["augment"]["rotate_deg"] == 10.0
-    assert "augment.preset" not in tuned.settings
+    light = {"preset": "light", "flip": True, "intensity": 0.1, "warp_share": 0.5, "rotate_deg": 10.0, "scale": 0.1}
+    of_medium = {"elastic": 0.0, "effect_share": 0.15, "gamma": 0.0, "noise": 0.0, "blur_px": 0.0}
+    expected = light | of_medium | {"low_resolution": 1.0}
+    assert tuned.settings == {f"augment.{name}": value for name, value in expected.items()}
+
+
+def test_a_suite_keeps_its_augmentation_beside_a_tuned_preset():
+    """Gamma is the preset's to set, the shift and cutout are not."""
+    space = {**SPACE, "parameters": PRESETS}
+    tuned = results(Outcome("0000", "finished", {"augment.preset": "light"}, 0.6, epochs=2), space=space).tuned()
+    assert tuned is not None
+    suite = AugmentConfig(preset="medium", shift_px=8, cutout=0.2)
+    arm = experiment_of({**BASE, "augment": suite.model_dump()}, tuned.settings, "test").augment
+    assert (arm.shift_px, arm.cutout, arm.rotate_deg, arm.gamma) == (8, 0.2, 10.0, 0.0)
+
+
+def test_a_whole_section_that_was_searched_is_written_whole():
+    parameters = {"augment": {"choices": [{"shift_px": 2}, {"rotate_deg": 5.0}]}}
+    found = Outcome("0000", "finished", {"augment": {"rotate_deg": 5.0}}, 0.6, epochs=2)
+    tuned = results(found, space={**SPACE, "parameters": parameters}).tuned()
+    assert tuned is not None
+    assert tuned.settings == {"augment": AugmentConfig(rotate_deg=5.0).model_dump(exclude_none=True)}
 
 
 def test_a_recipe_is_written_with_its_options():

@@ -42,7 +42,7 @@ from lungzoo.tracking.tracker import Tracker
 from lungzoo.tracking.workspace import Workspace, exclusive
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
 from lungzoo.training.cost import training_cost, whole_cost
-from lungzoo.training.trial import JUDGED, Trial
+from lungzoo.training.trial import JUDGED, OUT_OF_TIME, Trial
 from lungzoo.weights.manifest import WeightsManifest, write_manifest
 
 WEIGHTS_FILE = "weights.npz"
@@ -164,11 +164,15 @@ class _Run:
         )
 
     def has_results(self) -> bool:
-        """Tell whether an earlier attempt finished and was not delivered; any other outcome is tried again."""
+        """Tell whether an earlier attempt finished and was not delivered; any other outcome is tried again.
+
+        So is that of a trial whose time was up: there may be more now.
+        """
         try:
-            return RunRecord.load(self.workspace.outbox / "record.json").status == "finished"
+            record = RunRecord.load(self.workspace.outbox / "record.json")
         except TrackingError:
             return False
+        return record.status == "finished" and record.reason != OUT_OF_TIME
 
     def carry_out(self) -> None:
         """Train and evaluate; whatever happens becomes a record in the outbox."""

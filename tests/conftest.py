@@ -128,6 +128,13 @@ class ListTracker:
     def find(self, fingerprints: list[str]) -> dict[str, RunRecord]:
         return {key: record for key, record in self.records.items() if key in fingerprints}
 
+    def run_record(self, run_id: str) -> RunRecord:
+        """The record of the run that `start_run` gave that id."""
+        found = [record for key, record in self.records.items() if run_id == f"run-{key[:6]}"]
+        if not found:
+            raise UsageError(f"The run '{run_id}' has no record.json that can be read.")
+        return found[0]
+
     def artifacts(self, fingerprints: list[str], name: str) -> dict[str, Path]:
         found = {fingerprint: self.folder / fingerprint / name for fingerprint in fingerprints}
         return {fingerprint: path for fingerprint, path in found.items() if path.exists()}

@@ -36,6 +36,7 @@ class ChildProcess:
         self.code: int | None = None
         """Exit code, once `relay` has returned."""
         with log.open("ab") as log_file:
+            self._log_start = log_file.tell()  # what stands before is of earlier processes
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module],
                 stdin=subprocess.PIPE,
@@ -55,7 +56,7 @@ class ChildProcess:
             except BaseException:
                 self.stop()
                 raise
-        return "" if self.code == 0 else f"{describe_exit(self.code)} {log_tail(self._log)}".strip()
+        return "" if self.code == 0 else f"{describe_exit(self.code)} {log_tail(self._log, self._log_start)}".strip()
 
     def _relay(self, process: subprocess.Popen[str], observe: Observer) -> None:
         assert process.stdin is not None
@@ -142,10 +143,10 @@ def describe_exit(code: int) -> str:
     return f"the process ended with code {code}."
 
 
-def log_tail(path: Path, lines: int = 3) -> str:
-    """Return the last non-empty lines of a log file on one line."""
+def log_tail(path: Path, start: int = 0, lines: int = 3) -> str:
+    """Return the last non-empty lines of a log file on one line, of those from byte `start` on."""
     try:
-        text = path.read_text(errors="replace").strip().splitlines()
+        text = path.read_bytes()[start:].decode("utf-8", errors="replace").strip().splitlines()
     except OSError:
         return ""
     return " | ".join(line.strip() for line in text[-lines:] if line.strip())[:400]

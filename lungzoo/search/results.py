@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import lungzoo
-from lungzoo.config import ExperimentConfig, TransferConfig, TunedConfig
+from lungzoo.config import AUGMENT_PRESETS, ExperimentConfig, TransferConfig, TunedConfig
 from lungzoo.schema import parse
 from lungzoo.search.outcome import Outcome
 from lungzoo.search.plan import TUNERS, SearchPlan
 from lungzoo.search.trial import show_value
+from lungzoo.training.checkpoint import Progress
 
 _SHOWN = 20
 
@@ -30,6 +31,7 @@ class SearchResults:
         wall_seconds: that the search took, all its sittings together.
         dataset: name, fingerprint.
         split_fingerprint: of the split whose validation part judged.
+        cut_off: how far the runs are whose trials are not over.
     """
 
     plan: SearchPlan
@@ -37,6 +39,7 @@ class SearchResults:
     wall_seconds: float
     dataset: dict[str, Any]
     split_fingerprint: str
+    cut_off: tuple[Progress, ...] = ()
 
     @property
     def ranked(self) -> list[Outcome]:
@@ -64,13 +67,18 @@ class SearchResults:
 
     @property
     def epochs(self) -> int:
-        """Epochs that all trials trained together."""
-        return sum(outcome.epochs for outcome in self.outcomes)
+        """Epochs that all trials trained together, also those that are not over."""
+        return sum(outcome.epochs for outcome in self.outcomes) + self._cut_off_epochs
+
+    @property
+    def _cut_off_epochs(self) -> int:
+        return sum(progress.own_epochs for progress in self.cut_off)
 
     @property
     def train_seconds(self) -> float:
-        """Time that all trials trained together."""
-        return sum(outcome.train_seconds for outcome in self.outcomes)
+        """Time that all trials trained together, also those that are not over."""
+        cut_off = sum(progress.own_seconds for progress in self.cut_off)
+        return sum(outcome.train_seconds for outcome in self.outcomes) + cut_off
 
     def headline(self) -> str:
         """Return a sentence on what came out."""
@@ -84,8 +92,9 @@ class SearchResults:
     def cost(self) -> str:
         """Return a sentence on what the search took."""
         states = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
+        cut_off = f" ({self._cut_off_epochs} epochs of trials that are not over)" if self._cut_off_epochs else ""
         return (
-            f"{states}; {self.epochs} epochs in {self.train_seconds:.0f} s of training, "
+            f"{states or 'no trial over'}; {self.epochs} epochs in {self.train_seconds:.0f} s of training{cut_off}, "
             f"{self.wall_seconds:.0f} s in all."
         )
 
@@ -143,7 +152,7 @@ class SearchResults:
             "name": plan.name,
             "model": config.model.name,
             "baseline": _plain_transfer(plan.experiment.transfer),
-            "settings": _settings(best.values, config),
+            "settings": _settings(best.values, config, plan),
             "val_dice": best.val_dice,
             "val_curve": [round(value, 4) for value in best.curve],
             "provenance": {
@@ -167,19 +176,26 @@ class SearchResults:
         return parse(TunedConfig, values, f"Search '{plan.name}'")
 
 
-def _settings(values: dict[str, Any], config: ExperimentConfig) -> dict[str, Any]:
+def _settings(values: dict[str, Any], config: ExperimentConfig, plan: SearchPlan) -> dict[str, Any]:
     """Return the searched settings as they came out, presets and short forms written in full."""
     resolved = config.model_dump(mode="json", exclude_none=True)
     found: dict[str, Any] = {}
     for key in values:
-        section, _, name = key.partition(".")
-        if section == "transfer":
+        if key.partition(".")[0] == "transfer":
             found["transfer"] = _plain_transfer(config.transfer)
-        elif section == "augment" and ("augment.preset" in values or not name):
-            found["augment"] = resolved["augment"]
+        elif key == "augment.preset":
+            found |= {each: _at(resolved, each) for each in (key, *_decided_by_preset(plan))}
         else:
             found[key] = _at(resolved, key)
     return found
+
+
+def _decided_by_preset(plan: SearchPlan) -> list[str]:
+    """Return the keys that the presets to choose from set, without those that the base gave: it won over them."""
+    given = plan.base.get("augment", {})
+    choices = plan.space.parameters["augment.preset"].choices
+    names = dict.fromkeys(name for choice in choices for name in AUGMENT_PRESETS[choice])
+    return [f"augment.{name}" for name in names if name not in given]
 
 
 def _plain_transfer(transfer: TransferConfig) -> dict[str, Any]:

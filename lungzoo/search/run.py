@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,16 +19,17 @@ from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import TrackingError, UsageError, storage_error
 from lungzoo.events import Observer, SearchStarted
 from lungzoo.search.crew import Crew, check_address
-from lungzoo.search.outcome import Outcomes
+from lungzoo.search.outcome import Outcome, Outcomes
 from lungzoo.search.plan import TUNERS, SearchPlan, find_plan
 from lungzoo.search.plots import save_plots
 from lungzoo.search.results import SearchResults
 from lungzoo.search.space import check_space
 from lungzoo.search.stopping import ring, time_is_up, unring
-from lungzoo.search.trial import Asked, Trials, ended_trial
+from lungzoo.search.trial import Asked, Trials, ended_trial, trials_folder
 from lungzoo.tracking.describe import describe_dataset
 from lungzoo.tracking.search import SearchPage
-from lungzoo.tracking.workspace import exclusive
+from lungzoo.tracking.workspace import Workspace, exclusive
+from lungzoo.training.checkpoint import CheckpointFolder, Progress
 from lungzoo.training.trial import JUDGED
 from lungzoo.weights.toml import toml_text
 
@@ -53,7 +54,7 @@ def check_search_plan(plan: SearchPlan, dataset: PreparedDataset, tracker: Mlflo
         UsageError: saying what is asked for and what there is.
     """
     plan.check()
-    check_space(plan.space, plan.base)
+    check_space(plan.space, plan.base, tracker)
     check_experiment(plan.experiment, dataset, tracker, parts=JUDGED)
 
 
@@ -125,7 +126,7 @@ def run_search(
             with suppress(*(() if results else (TrackingError,))):  # the first error is the one to tell
                 _close(tracker, search_id, status, page, results or _gather(plan, dataset, folder, clock))
         if not plan.may_go_on:
-            shutil.rmtree(folder / "trials", ignore_errors=True)
+            shutil.rmtree(trials_folder(folder), ignore_errors=True)
     return results
 
 
@@ -193,7 +194,19 @@ def _clear(folder: Path) -> None:
 def _gather(plan: SearchPlan, dataset: PreparedDataset, folder: Path, clock: _Clock) -> SearchResults:
     split = split_dataset(dataset, plan.experiment.data)
     outcomes = tuple(Outcomes(folder).all())
-    return SearchResults(plan, outcomes, clock.seconds, describe_dataset(dataset), split.fingerprint)
+    rest = tuple(cut_off(folder, outcomes))
+    return SearchResults(plan, outcomes, clock.seconds, describe_dataset(dataset), split.fingerprint, rest)
+
+
+def cut_off(folder: Path, outcomes: tuple[Outcome, ...]) -> Iterator[Progress]:
+    """Yield how far the runs are that belong to no trial that is over."""
+    over = {run_id for outcome in outcomes for run_id in outcome.runs}
+    runs = trials_folder(folder)
+    for path in runs.glob("*"):
+        workspace = Workspace(runs, path.name)
+        progress = CheckpointFolder(workspace.checkpoints).progress()
+        if progress is not None and workspace.run_id() not in over:
+            yield progress
 
 
 def _close(tracker: MlflowTracker, search_id: str, status: str, page: SearchPage, results: SearchResults) -> None:

@@ -11,6 +11,7 @@ from lungzoo.config import ExperimentConfig, Parameter, SpaceConfig, experiment_
 from lungzoo.content import find_content
 from lungzoo.errors import ConfigError, UsageError, did_you_mean
 from lungzoo.schema import known_keys, parse, read_toml
+from lungzoo.tracking.tracker import Tracker
 
 # Of `data`, only what a network sees; the rest decides which cases there are and what counts as lesion.
 _DATA = ("window_hu", "windows", "normalise", "preprocess", "spacing_mm", "size_px")
@@ -35,21 +36,26 @@ def load_space(name: str) -> SpaceConfig:
     return space
 
 
-def check_space(space: SpaceConfig, base: dict[str, Any]) -> None:
+def check_space(space: SpaceConfig, base: dict[str, Any], tracker: Tracker | None = None) -> None:
     """Refuse a space of which some value cannot run, each tried alone on top of the base.
 
     Of a range without a step the ends are tried, of one with very many values an even choice.
 
+    Args:
+        space: what varies.
+        base: the settings that were given for the experiment, nested.
+        tracker: where the weights of "run:…" are; without it they are not looked at.
+
     Raises:
         UsageError: naming the parameter, what is wrong with its value, and what there is.
     """
-    check_settings(experiment_of(base, {}, "The experiment"))
+    check_settings(experiment_of(base, {}, "The experiment"), tracker)
     for key, parameter in space.parameters.items():
         for value in _tried(parameter):
             where = f"Search space '{space.name}', parameter '{key}' = {value!r}"
             config = experiment_of(base, {**_parents(space, key), key: value}, where)
             try:
-                check_settings(config)
+                check_settings(config, tracker)
             except UsageError as error:
                 raise ConfigError(f"{where}: {error}") from error
 

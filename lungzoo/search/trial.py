@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -11,7 +12,7 @@ from typing import Any
 from lungzoo.checks import check_experiment
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.store import PreparedDataset
-from lungzoo.errors import ConfigError, UsageError
+from lungzoo.errors import UsageError
 from lungzoo.events import Observer, TrialEnded, TrialStarted
 from lungzoo.experiment import record_failure, run_experiment
 from lungzoo.search.outcome import Outcome, Outcomes, State
@@ -21,7 +22,7 @@ from lungzoo.tracking.record import RunRecord
 from lungzoo.tracking.tracker import Tracker
 from lungzoo.tracking.workspace import Workspace
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
-from lungzoo.training.trial import JUDGED, Trial
+from lungzoo.training.trial import JUDGED, OUT_OF_TIME, Trial
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,9 @@ class Trials:
         return outcome
 
     def _run(self, asked: Asked) -> Outcome:
-        outcome = _blank(asked)
-        scores: list[float] = []
+        return self._sum_up(asked, self._trained(asked))
+
+    def _trained(self, asked: Asked) -> Iterator[RunRecord]:
         for repeat in range(self.plan.repeats):
             record = run_experiment(
                 self.plan.config(asked.values, repeat),
@@ -111,9 +113,16 @@ class Trials:
                 observe=self.observe,
                 trial=self._trial(asked, repeat),
             )
-            outcome = self._add(outcome, asked, record)
             _forget_models()
-            if outcome.state == "pruned" and time_is_up(self.folder):
+            yield record
+
+    def _sum_up(self, asked: Asked, records: Iterable[RunRecord]) -> Outcome:
+        """Put together what the repeats found; the first that did not finish ends the trial."""
+        outcome = _blank(asked)
+        scores: list[float] = []
+        for record in records:
+            outcome = self._add(outcome, record)
+            if outcome.reason == OUT_OF_TIME:
                 raise TimeIsUp("The time of the search is over.")
             if "val_dice" in record.validation:
                 scores.append(record.validation["val_dice"])
@@ -124,7 +133,7 @@ class Trials:
     @property
     def runs(self) -> Path:
         """Folder of the trials' workspaces."""
-        return self.folder / "trials"
+        return trials_folder(self.folder)
 
     def _trial(self, asked: Asked, repeat: int) -> Trial:
         return Trial(
@@ -140,27 +149,23 @@ class Trials:
 
     def _stop(self, progress: Progress) -> str:
         if time_is_up(self.folder):
-            return "the time of the search was over."
+            return OUT_OF_TIME
         if not self.plan.prune:
             return ""
         return behind_median(progress, self.outcomes.all(), self.plan.experiment.train.epochs)
 
-    def _add(self, outcome: Outcome, asked: Asked, record: RunRecord) -> Outcome:
+    def _add(self, outcome: Outcome, record: RunRecord) -> Outcome:
         """Add what one repeat took to the outcome."""
         workspace = Workspace(self.runs, record.fingerprint)
         progress = CheckpointFolder(workspace.checkpoints).progress() or Progress()
-        pinned = ExperimentConfig.model_validate(record.config)
-        origin = self._trial(asked, 0).origin(pinned.fingerprint(self.dataset.fingerprint))
-        before = CheckpointFolder(Workspace(self.runs, origin).checkpoints).progress() if origin else None
-        before = before or Progress()
         state: State = record.trial.get("state", "failed")
         return replace(
             outcome,
             state=state,
             reason=record.reason,
-            epochs=outcome.epochs + max(progress.epoch - before.epoch, 0),
+            epochs=outcome.epochs + progress.own_epochs,
             until=max(outcome.until, progress.epoch),
-            train_seconds=round(outcome.train_seconds + max(progress.seconds - before.seconds, 0.0), 3),
+            train_seconds=round(outcome.train_seconds + progress.own_seconds, 3),
             curve=outcome.curve or tuple(row["val_dice"] for row in progress.history),
             runs=(*outcome.runs, *filter(None, [workspace.run_id()])),
         )
@@ -173,15 +178,23 @@ class Trials:
         return self._refused(asked, f"Trial {origin.number}, which it would go on from, broke: {origin.reason}")
 
     def _refused(self, asked: Asked, reason: str) -> Outcome:
-        """Record what cannot be carried out, as the run of the first seed that is not over."""
-        outcome = _blank(asked)
+        """Record what cannot be carried out, as the run of the first seed that is not over.
+
+        Results that only waited for delivery count; a trial of which nothing is missing is finished.
+        """
+        records = list(self._broken(asked, reason))
+        outcome = self._sum_up(asked, records)
+        if outcome.state == "finished" and len(records) < self.plan.repeats:
+            return replace(outcome, state="failed", reason=reason, val_dice=None)
+        return outcome
+
+    def _broken(self, asked: Asked, reason: str) -> Iterator[RunRecord]:
+        """Yield the records of the seeds that are over, and that of the first that is not."""
         for repeat in range(self.plan.repeats):
             trial = self._trial(asked, repeat)
             try:
                 config = self._pinned(self.plan.config(asked.values, repeat))
-                if self._is_over(config, trial) and repeat + 1 < self.plan.repeats:
-                    continue
-                record = record_failure(
+                record = self._over(config, trial) or record_failure(
                     config,
                     self.dataset,
                     reason,
@@ -190,11 +203,11 @@ class Trials:
                     suite_id=self.search_id,
                     trial=trial,
                 )
-                outcome = self._add(outcome, asked, record)
-            except ConfigError:  # no experiment at all: the table of the search is where it shows
-                pass
-            break
-        return replace(outcome, state="failed", reason=reason, val_dice=None)
+            except UsageError:  # no experiment at all: the table of the search is where it shows
+                return
+            yield record
+            if record.trial.get("state") != "finished":
+                return
 
     def _pinned(self, config: ExperimentConfig) -> ExperimentConfig:
         """Return a config as its run has it, or as it is where it cannot run."""
@@ -203,10 +216,21 @@ class Trials:
         except UsageError:
             return config
 
-    def _is_over(self, config: ExperimentConfig, trial: Trial) -> bool:
-        workspace = Workspace(self.runs, trial.fingerprint(config.fingerprint(self.dataset.fingerprint)))
-        progress = CheckpointFolder(workspace.checkpoints).progress()
-        return progress is not None and progress.epoch >= min(trial.until, config.train.epochs)
+    def _over(self, config: ExperimentConfig, trial: Trial) -> RunRecord | None:
+        """Return the record of a seed that has finished, at whatever epoch patience ended it; None for any other."""
+        run_id = Workspace(self.runs, trial.fingerprint(config.fingerprint(self.dataset.fingerprint))).run_id()
+        if run_id is None:
+            return None
+        try:
+            record = self.tracker.run_record(run_id)
+        except UsageError:  # it was started, and has no record yet
+            return None
+        return record if record.status == "finished" and record.reason != OUT_OF_TIME else None
+
+
+def trials_folder(folder: Path) -> Path:
+    """Return where a search keeps the workspaces of its trials."""
+    return folder / "trials"
 
 
 def _forget_models() -> None:

@@ -28,6 +28,7 @@ class Progress:
         history: one dict of metrics per finished epoch.
         seconds: training time so far.
         stopped: why a search gave up on the run, "" where it did not.
+        taken_epochs, taken_seconds: what of it the run took over from the one that it goes on from.
     """
 
     epoch: int = 0
@@ -36,6 +37,18 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     stopped: str = ""
+    taken_epochs: int = 0
+    taken_seconds: float = 0.0
+
+    @property
+    def own_epochs(self) -> int:
+        """Epochs that the run has trained itself."""
+        return self.epoch - self.taken_epochs
+
+    @property
+    def own_seconds(self) -> float:
+        """Training time that the run has taken itself."""
+        return self.seconds - self.taken_seconds
 
     def exhausted(self, patience: int | None, stage_start: int = 0) -> bool:
         """Tell whether `patience` epochs of the stage have passed since the best one, or since the stage began."""
@@ -86,7 +99,9 @@ class CheckpointFolder:
         if found is None and self._origin is not None:
             found = _load(self._origin)
             if found is not None:
-                found[0].stopped = ""
+                progress = found[0]
+                progress.stopped = ""
+                progress.taken_epochs, progress.taken_seconds = progress.epoch, progress.seconds
         return found
 
 

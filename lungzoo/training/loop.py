@@ -82,6 +82,8 @@ def fit(
             shuffle=False,
             verbose=0,
         )
+    if trial and saved:  # nothing was left to train; another trial may go on from this one all the same
+        checkpoints.save(progress, saved, watch.best)
     apply_stage(model, stages[-1])
     write_variables(model.weights, watch.best)
     return progress

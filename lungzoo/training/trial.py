@@ -10,6 +10,8 @@ from lungzoo.training.checkpoint import Progress
 
 JUDGED = ("train", "val")
 """The parts of a split that a trial reads."""
+OUT_OF_TIME = "the time of the search was over."
+"""Why a trial gave up that goes on when its search is given more time."""
 
 
 def go_on(progress: Progress) -> str:

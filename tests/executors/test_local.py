@@ -36,6 +36,19 @@ def test_a_crash_is_described_with_the_end_of_the_log(tmp_path, monkeypatch):
     assert LocalExecutor().run(job(tmp_path), print) == "the process ended with code 1. boom"
 
 
+def test_an_earlier_death_in_the_same_log_is_not_the_reason(tmp_path, monkeypatch):
+    def reason(code: str) -> str:
+        with monkeypatch.context() as patched:
+            with_worker(patched, code)
+            return LocalExecutor().run(job(tmp_path), print)
+
+    assert reason("import sys; sys.exit('boom')") == "the process ended with code 1. boom"
+    killed = "the process was ended by SIGKILL (often: the machine ran out of memory)."
+    assert reason("import os, signal; os.kill(os.getpid(), signal.SIGKILL)") == killed
+    assert reason("import sys; sys.exit('again')") == "the process ended with code 1. again"
+    assert (tmp_path / "log.txt").read_text() == "boom\nagain\n"
+
+
 def test_a_kill_is_described(tmp_path, monkeypatch):
     with_worker(monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert "SIGKILL (often: the machine ran out of memory)" in LocalExecutor().run(job(tmp_path), print)
@@ -78,4 +91,5 @@ def test_exit_codes_in_words():
 def test_log_tail(tmp_path):
     (tmp_path / "log").write_text("a\n\nb\nc\nd\n")
     assert log_tail(tmp_path / "log") == "b | c | d"
+    assert log_tail(tmp_path / "log", start=5) == "c | d"
     assert log_tail(tmp_path / "none") == ""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
-from lungzoo.config import TransferConfig, TunedConfig, experiment_of
+from lungzoo.config import AugmentConfig, TransferConfig, TunedConfig, experiment_of
 from lungzoo.schema import parse, read_toml
 from lungzoo.search.outcome import Outcome
 from lungzoo.search.plots import importance, save_plots
 from lungzoo.search.results import SearchResults
+from lungzoo.training.checkpoint import Progress
 from lungzoo.weights.toml import toml_text
 
-from .conftest import BASE, make_plan
+from .conftest import BASE, SPACE, make_plan
 
 DATASET = {"name": "phantom", "fingerprint": "0" * 64, "slices": 72, "patients": 12}
 
@@ -38,6 +40,20 @@ def test_the_best_is_one_that_was_not_ended_early():
     assert found.best.number == "0002"
     assert found.headline() == "Best of 4 trial(s): 0002, validation Dice 0.600."
     assert found.cost() == "1 failed, 2 finished, 1 pruned; 8 epochs in 6 s of training, 10 s in all."
+
+
+def test_what_was_trained_counts_before_its_trial_is_over():
+    """Fifty epochs of which eight were another trial's, beside the two of the one that is over."""
+    part = Progress(epoch=50, seconds=100.0, taken_epochs=8, taken_seconds=16.5)
+    found = replace(results(outcome(0, 0.5)), cut_off=(part,))
+    assert (found.metrics()["search/epochs"], found.metrics()["search/train_seconds"]) == (44, 85.0)
+    assert found.cost() == (
+        "1 finished; 44 epochs in 85 s of training (42 epochs of trials that are not over), 10 s in all."
+    )
+    tuned = found.tuned()
+    assert tuned is not None
+    assert (tuned.provenance.trials, tuned.provenance.epochs) == (1, 44)
+    assert replace(results(), cut_off=(part,)).cost().startswith("no trial over; 42 epochs in 84 s of training (42")
 
 
 def test_a_dice_of_nothing_is_better_than_none():
@@ -73,11 +89,36 @@ def test_tuned_settings_read_back_from_toml(tmp_path):
     assert again.baseline == TransferConfig(recipe="scratch")
 
 
-def test_a_preset_is_written_in_full():
-    tuned = results(outcome(0, 0.6, **{"augment.preset": "light"})).tuned()
+PRESETS = {"augment.preset": {"choices": ["none", "light", "medium"]}}
+
+
+def test_a_preset_is_written_in_full_without_what_the_base_gave_beside_it():
+    """The base shifts by 4 pixels, which wins over every preset: the search has not chosen that."""
+    space = {**SPACE, "parameters": PRESETS}
+    tuned = results(Outcome("0000", "finished", {"augment.preset": "light"}, 0.6, epochs=2), space=space).tuned()
     assert tuned is not None
-    assert tuned.settings["augment"]["rotate_deg"] == 10.0
-    assert "augment.preset" not in tuned.settings
+    light = {"preset": "light", "flip": True, "intensity": 0.1, "warp_share": 0.5, "rotate_deg": 10.0, "scale": 0.1}
+    of_medium = {"elastic": 0.0, "effect_share": 0.15, "gamma": 0.0, "noise": 0.0, "blur_px": 0.0}
+    expected = light | of_medium | {"low_resolution": 1.0}
+    assert tuned.settings == {f"augment.{name}": value for name, value in expected.items()}
+
+
+def test_a_suite_keeps_its_augmentation_beside_a_tuned_preset():
+    """Gamma is the preset's to set, the shift and cutout are not."""
+    space = {**SPACE, "parameters": PRESETS}
+    tuned = results(Outcome("0000", "finished", {"augment.preset": "light"}, 0.6, epochs=2), space=space).tuned()
+    assert tuned is not None
+    suite = AugmentConfig(preset="medium", shift_px=8, cutout=0.2)
+    arm = experiment_of({**BASE, "augment": suite.model_dump()}, tuned.settings, "test").augment
+    assert (arm.shift_px, arm.cutout, arm.rotate_deg, arm.gamma) == (8, 0.2, 10.0, 0.0)
+
+
+def test_a_whole_section_that_was_searched_is_written_whole():
+    parameters = {"augment": {"choices": [{"shift_px": 2}, {"rotate_deg": 5.0}]}}
+    found = Outcome("0000", "finished", {"augment": {"rotate_deg": 5.0}}, 0.6, epochs=2)
+    tuned = results(found, space={**SPACE, "parameters": parameters}).tuned()
+    assert tuned is not None
+    assert tuned.settings == {"augment": AugmentConfig(rotate_deg=5.0).model_dump(exclude_none=True)}
 
 
 def test_a_recipe_is_written_with_its_options():

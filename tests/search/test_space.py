@@ -76,9 +76,18 @@ def test_a_value_that_does_not_fit_is_found_before_anything_starts():
         check_space(make_space(**{"train.batch_size": {"low": 0, "high": 8}}), BASE)
 
 
+def test_a_run_that_is_not_there_is_found_before_anything_starts(tracker):
+    space = make_space(transfer={"choices": ["scratch", "run:nothing-finetune"]})
+    with pytest.raises(ConfigError, match="parameter 'transfer' = 'run:nothing-finetune': No run 'nothing'"):
+        check_space(space, BASE, tracker)
+    check_space(space, BASE)  # nobody to ask
+
+
 def test_values_between_the_ends_of_a_range_are_tried_where_they_can_be_counted(monkeypatch):
     tried = []
-    monkeypatch.setattr("lungzoo.search.space.check_settings", lambda config: tried.append(config.train.batch_size))
+    monkeypatch.setattr(
+        "lungzoo.search.space.check_settings", lambda config, tracker: tried.append(config.train.batch_size)
+    )
     check_space(make_space(**{"train.batch_size": {"low": 4, "high": 12, "step": 4}}), BASE)
     assert tried[1:] == [4, 8, 12]
     tried.clear()

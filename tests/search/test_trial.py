@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from lungzoo.data.splits.split import split_dataset
+from lungzoo.errors import TrackingError
 from lungzoo.events import TrialEnded, TrialStarted
+from lungzoo.search.run import cut_off
 from lungzoo.search.stopping import TimeIsUp, ring, unring
 from lungzoo.search.trial import Asked, Trials
 from lungzoo.training.checkpoint import CheckpointFolder
 
-from .conftest import make_plan
+from .conftest import BASE, make_plan
 
 
 @pytest.fixture
@@ -94,6 +96,31 @@ def test_a_later_rung_goes_on_from_the_checkpoint(trials, tracker, events):
     assert epochs == [0, 1, 2, 0, 1, 2]
 
 
+def impatient(phantom, tracker, folder, observe, **changes) -> Trials:
+    """Trials that learn nothing, and stop where they have learned nothing for an epoch."""
+    train = {**BASE["train"], "epochs": 16, "patience": 1, "learning_rate": 1e-9}
+    return Trials(make_plan(base={**BASE, "train": train}, **changes), phantom, tracker, folder, "search", observe)
+
+
+def whole(phantom, tracker, folder, observe, **changes) -> Trials:
+    """Trials of three epochs."""
+    return Trials(make_plan(**changes), phantom, tracker, folder, "search", observe)
+
+
+def test_a_trial_that_patience_ended_can_be_gone_on_from(phantom, tracker, tmp_path, events):
+    """There is nothing to train in either later rung, and the second finds what the first has taken over."""
+    trials = impatient(phantom, tracker, tmp_path, events.append)
+    first = trials.carry_out(Asked("0000", {}, until=8))
+    second = trials.carry_out(Asked("0001", {}, until=12, continues="0000"))
+    third = trials.carry_out(Asked("0002", {}, until=16, continues="0001"))
+    assert 1 < first.until < 8
+    for later in (second, third):
+        assert (later.state, later.epochs, later.train_seconds) == ("finished", 0, 0.0)
+        assert (later.until, later.curve, later.val_dice) == (first.until, first.curve, first.val_dice)
+    epochs = [event.epoch for event in events if type(event).__name__ == "EpochDone"]
+    assert epochs == list(range(first.until))
+
+
 def _variables(trials, tracker, number: str):
     record = next(each for each in tracker.records.values() if each.trial["number"] == number)
     found = CheckpointFolder(trials.runs / record.fingerprint[:16] / "checkpoints").load()
@@ -158,10 +185,47 @@ def test_settings_that_do_not_go_together_are_a_failed_trial(trials, tracker):
     assert next(iter(tracker.records.values())).status == "failed"
 
 
+PUBLISHED = {"model.name": "unet_mobilenetv2", "model.encoder_options": {"alpha": 0.35}, "model.encoder_depth": 4}
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (
+            {**PUBLISHED, "transfer": "lungzoo:unet_mobilenetv2_035-lidc-v1-finetune"},
+            "The weights 'unet_mobilenetv2_035-lidc-v1' are those of a model with decoder_channels",
+        ),
+        ({"transfer": "run:nothing-finetune"}, "No run 'nothing'"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_a_failed_trial(trials, tracker, values, reason):
+    """Whole-model weights and a decoder pass one by one; the trial is a row of the search, and no run."""
+    asked = Asked("0000", {**values, "model.decoder_channels": [8] * 3 + [8] * ("model.name" in values)}, until=1)
+    outcome = trials.carry_out(asked)
+    assert (outcome.state, outcome.val_dice, outcome.runs) == ("failed", None, ())
+    assert outcome.reason.startswith(reason)
+    assert tracker.records == {}
+    assert replace(trials.give_up(asked, outcome.reason), seconds=outcome.seconds) == outcome
+
+
 def test_a_trial_whose_process_died_is_given_up(trials, tracker):
     outcome = trials.give_up(Asked("0000", {}, until=1), "the process was ended by SIGKILL.")
     assert trials.carry_out(Asked("0000", {}, until=1)) == outcome
     assert next(iter(tracker.records.values())).reason == "the process was ended by SIGKILL."
+
+
+def test_giving_up_keeps_a_result_that_only_waited_for_delivery(trials, tracker):
+    """The process had done its work; it died because the store did not answer."""
+    asked = Asked("0000", {}, until=1)
+    tracker.down = True
+    with pytest.raises(TrackingError, match="are safe in"):
+        trials.carry_out(asked)
+    tracker.down = False
+    outcome = trials.give_up(asked, "the process ended with code 1.")
+    (record,) = tracker.records.values()
+    assert (outcome.state, outcome.reason, record.status) == ("finished", "", "finished")
+    assert outcome.val_dice == record.validation["val_dice"]
+    assert (outcome.epochs, trials.carry_out(asked)) == (1, outcome)
 
 
 def test_a_trial_behind_the_others_is_pruned(phantom, tracker, tmp_path, events):
@@ -180,12 +244,26 @@ def test_when_the_time_is_up_a_trial_ends_with_its_epoch_and_goes_on_with_more(t
     with pytest.raises(TimeIsUp):
         trials.carry_out(Asked("0000", {}, until=3))
     assert trials.outcomes.all() == []
+    assert [progress.own_epochs for progress in cut_off(trials.folder, ())] == [1]  # in no outcome yet
     (record,) = tracker.records.values()
     assert (record.trial["state"], record.reason) == ("pruned", "the time of the search was over.")
     unring(trials.folder)
     outcome = trials.carry_out(Asked("0000", {}, until=3))
     assert (outcome.state, outcome.epochs, outcome.reason) == ("finished", 3, "")
+    assert list(cut_off(trials.folder, (outcome,))) == []
     assert [event.epoch for event in events if type(event).__name__ == "EpochDone"] == [0, 1, 2]
+
+
+def test_a_trial_out_of_time_goes_on_though_its_record_was_not_delivered(trials, tracker, events):
+    ring(trials.folder)
+    tracker.down = True
+    with pytest.raises(TrackingError, match="are safe in"):
+        trials.carry_out(Asked("0000", {}, until=2))
+    tracker.down = False
+    unring(trials.folder)
+    outcome = trials.carry_out(Asked("0000", {}, until=2))
+    assert (outcome.state, outcome.epochs, outcome.reason) == ("finished", 2, "")
+    assert [event.epoch for event in events if type(event).__name__ == "EpochDone"] == [0, 1]
 
 
 @pytest.mark.slow
@@ -203,12 +281,16 @@ def test_a_trial_does_not_go_on_from_one_that_broke(trials, tracker, events):
 
 
 @pytest.mark.slow
-def test_giving_up_leaves_the_seeds_that_are_over_alone(phantom, tracker, tmp_path, events):
-    one = Trials(make_plan(), phantom, tracker, tmp_path, "search", events.append)
-    one.carry_out(Asked("0000", {}, until=1))  # the first seed of the trial, before its process died
+@pytest.mark.parametrize("make", [impatient, whole])
+def test_giving_up_leaves_the_seeds_that_are_over_alone(phantom, tracker, tmp_path, events, make):
+    """Also where patience ended them long before the last epoch."""
+    asked = Asked("0000", {}, until=8)
+    one = make(phantom, tracker, tmp_path, events.append)
+    first = one.carry_out(asked)  # the first seed of the trial, before its process died
     (tmp_path / "outcomes" / "0000.json").unlink()
-    trials = Trials(make_plan(repeats=2), phantom, tracker, tmp_path, "search", events.append)
-    outcome = trials.give_up(Asked("0000", {}, until=1), "the process was ended by SIGKILL.")
+    trials = make(phantom, tracker, tmp_path, events.append, repeats=2)
+    outcome = trials.give_up(asked, "the process was ended by SIGKILL.")
     states = {record.seed: record.status for record in tracker.records.values()}
     assert states == {0: "finished", 1: "failed"}
     assert (outcome.state, outcome.val_dice) == ("failed", None)
+    assert (outcome.epochs, outcome.train_seconds, len(outcome.runs)) == (first.epochs, first.train_seconds, 2)

@@ -51,6 +51,17 @@ def test_a_damaged_checkpoint_is_not_used(folder, tmp_path, damage):
     assert folder.load() is None
 
 
+def test_what_was_taken_over_from_another_run_is_not_its_own(folder, tmp_path):
+    folder.save(Progress(3, seconds=12.5, stopped="behind."), VALUES, BEST)
+    later = CheckpointFolder(tmp_path / "later", tmp_path / "checkpoints")
+    progress = later.load()[0]
+    assert (progress.epoch, progress.own_epochs, progress.own_seconds, progress.stopped) == (3, 0, 0.0, "")
+    progress.epoch, progress.seconds = 4, 14.5
+    later.save(progress, VALUES, BEST)
+    again = later.load()[0]
+    assert (again.own_epochs, again.own_seconds) == (1, 2.0)
+
+
 def test_a_kill_while_writing_leaves_the_previous_one(folder, tmp_path, monkeypatch):
     folder.save(Progress(1), VALUES, BEST)
 

@@ -148,7 +148,10 @@ class MlflowTracker:
             return SuitePlan.from_json(self._artifact(found[0], "suite.json").read_text()) if found else None
 
     def start_run(self, started: RunRecord, suite_id: str | None, run_id: str | None) -> str:
-        """Start a run, or reopen `run_id` where the store still has it."""
+        """Start a run, or reopen `run_id` where the experiment still has it.
+
+        A workspace belongs to a fingerprint, so `run_id` may be that of another suite, which stopped half way.
+        """
         with talking(self.uri):
             run = self._active(run_id) if run_id else None
             if run:
@@ -289,12 +292,13 @@ class MlflowTracker:
         return self._client.create_run(self._experiment_id, run_name=name, tags={**about, **tags})
 
     def _active(self, run_id: str) -> Run | None:
-        """Return a run, None where it is gone or deleted."""
+        """Return a run of this experiment, None where it is gone, deleted or another experiment's."""
         try:
             run = self._client.get_run(run_id)
         except MlflowException:
             return None
-        return run if run.info.lifecycle_stage == "active" else None
+        own = run.info.lifecycle_stage == "active" and run.info.experiment_id == self._experiment_id
+        return run if own else None
 
     def _search(self, condition: str) -> list[Run]:
         runs: list[Run] = []

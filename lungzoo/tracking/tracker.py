@@ -40,7 +40,10 @@ class Tracker(Protocol):
         """End the parent run of a search, "finished" or "interrupted", with what it found."""
 
     def start_run(self, started: RunRecord, suite_id: str | None, run_id: str | None) -> str:
-        """Start a run, or reopen `run_id`; `started` holds what is known before training. Returns the run's id."""
+        """Start a run, or reopen `run_id` where it is one of this suite; returns the run's id.
+
+        `started` holds what is known before training.
+        """
 
     def log_epoch(self, run_id: str, epoch: int, metrics: dict[str, float]) -> None:
         """Add one epoch's metrics."""

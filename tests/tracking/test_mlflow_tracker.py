@@ -164,6 +164,21 @@ def test_a_reopened_run_stays_the_same_run(tracker):
     assert tracker.start_run(RECORD, None, "0" * 32) != run_id
 
 
+def test_a_run_of_another_suite_is_not_reopened(tracker, outbox):
+    from mlflow import MlflowClient
+
+    run_id = tracker.start_run(RECORD, None, None)
+    tracker.interrupt_run(run_id)
+    other = MlflowTracker("s-v2", tracker.uri)
+    continued = other.start_run(RECORD, other.open_suite(PLAN, fresh=False), run_id)
+    other.finish_run(continued, RECORD, HISTORY, outbox(RECORD))
+    assert set(other.find(["a" * 64])) == {"a" * 64}
+    assert tracker.find(["a" * 64]) == {}
+    client = MlflowClient(tracker.uri)
+    assert client.get_run(run_id).info.status == "KILLED"
+    assert [m.step for m in client.get_metric_history(continued, "train/loss")] == [1, 2]  # epochs before it went on
+
+
 def test_a_killed_process_does_not_leave_its_run_running(tracker):
     from mlflow import MlflowClient
 

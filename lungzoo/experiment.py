@@ -160,11 +160,8 @@ class _Run:
         )
 
     def has_results(self) -> bool:
-        """Tell whether an earlier attempt finished and was not delivered; any other outcome is tried again."""
-        try:
-            return RunRecord.load(self.workspace.outbox / "record.json").status == "finished"
-        except TrackingError:
-            return False
+        """See `Workspace.has_results`."""
+        return self.workspace.has_results()
 
     def carry_out(self) -> None:
         """Train and evaluate; whatever happens becomes a record in the outbox."""

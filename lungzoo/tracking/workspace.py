@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lungzoo import locks
-from lungzoo.errors import storage_error
+from lungzoo.errors import TrackingError, storage_error
+from lungzoo.tracking.record import RunRecord
 
 
 @contextmanager
@@ -45,7 +46,7 @@ class Workspace:
         self.path = runs / fingerprint[:16]
         self.checkpoints = self.path / "checkpoints"
         self.outbox = self.path / "outbox"
-        """Results of a run that is over, complete, waiting for the tracker."""
+        """What became of a run that is over, complete, waiting for the tracker."""
         self._run_id_file = self.path / "run_id.json"
 
     def run_id(self) -> str | None:
@@ -61,6 +62,18 @@ class Workspace:
             self._run_id_file.write_text(json.dumps({"run_id": run_id}))
         except OSError as error:
             raise storage_error("write to", error) from error
+
+    def has_results(self) -> bool:
+        """Tell whether an earlier attempt finished and was not delivered; any other outcome is tried again."""
+        try:
+            return RunRecord.load(self.outbox / "record.json").status == "finished"
+        except TrackingError:
+            return False
+
+    def start_over(self) -> None:
+        """Remove the checkpoints, and an outcome that was not delivered."""
+        for folder in (self.checkpoints, self.outbox):
+            shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def packing(self) -> Iterator[Path]:

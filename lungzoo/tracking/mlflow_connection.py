@@ -36,8 +36,9 @@ def talking(uri: str) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Return the telling line of an MLflow error; those of its database begin with a remark on the session."""
-    lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result")]
+    """Return the telling line of an MLflow error; those of its database and of downloads begin with a remark."""
+    remarks = ("(raised as a result", "The following failures occurred", "#####")
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith(remarks)]
     return lines[0].strip()[:300] if lines else type(error).__name__
 
 

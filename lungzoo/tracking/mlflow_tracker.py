@@ -6,10 +6,7 @@ import copy
 import json
 import os
 import platform
-from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Metric, Run, RunTag
@@ -18,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from lungzoo.errors import LungzooError, TrackingError, UsageError
 from lungzoo.tracking.mlflow_connection import Patience, check_not_moved, end_run, open_store, talking
 from lungzoo.tracking.mlflow_entities import dataset_inputs, metrics_at, params_of, tags_of
+from lungzoo.tracking.mlflow_files import fetch
 from lungzoo.tracking.mlflow_registry import ALIAS, register, register_version
 from lungzoo.tracking.mlflow_search import describe_search
 from lungzoo.tracking.mlflow_suite import offer_views, write_summary
@@ -68,7 +66,7 @@ class MlflowTracker:
         self._watch: MachineWatch | None = None
         self._patience = Patience()
         self.unreadable: set[str] = set()
-        """Names of recorded runs whose artifacts cannot be read any more."""
+        """Names of recorded runs whose artifacts are gone or damaged."""
 
     def open_suite(self, plan: SuitePlan, fresh: bool) -> str:
         """Start the parent run of a suite run, or go on with the one of the same plan."""
@@ -102,7 +100,9 @@ class MlflowTracker:
             with talking(self.uri):
                 runs = self._known if champion.fingerprint in self._known else self._newest({champion.fingerprint})
                 run = runs[champion.fingerprint]
-                place = (self._experiment_id, self.experiment, run.info.run_id, self._artifact(run, "weights"))
+                if (weights := self._artifact(run, "weights")) is None:
+                    raise TrackingError(f"The weights of '{run.info.run_name}' are gone.")
+                place = (self._experiment_id, self.experiment, run.info.run_id, weights)
                 version, new = register(self._client, *place, champion, suite_id)
         except LungzooError as error:
             return f"The chosen weights are not registered as a model: {error}"
@@ -134,18 +134,20 @@ class MlflowTracker:
     def search_file(self, name: str) -> Path | None:
         """Return where a file of the newest search of this experiment lies, None where it has none."""
         with talking(self.uri):
-            for run in self._search(f"tags.`{KIND}` = 'search'")[:1]:  # newest first; an older one is another search
-                with suppress(MlflowException, OSError):
-                    path = self._artifact(run, name)
-                    if path.exists():
-                        return path
-        return None
+            found = self._search(f"tags.`{KIND}` = 'search'")  # newest first; an older one is another search
+            return self._artifact(found[0], name) if found else None
 
     def last_plan(self) -> SuitePlan | None:
         """Return the plan of the newest run of the suite."""
         with talking(self.uri):
-            found = self._search(f"tags.`{KIND}` = 'suite'")
-            return SuitePlan.from_json(self._artifact(found[0], "suite.json").read_text()) if found else None
+            if not (found := self._search(f"tags.`{KIND}` = 'suite'")):
+                return None
+            if (path := self._artifact(found[0], "suite.json")) is None:
+                raise TrackingError(
+                    f"The plan of the newest run of suite '{self.experiment}' in {self.uri} is gone. "
+                    "Start that suite again: lungzoo bench run"
+                )
+            return SuitePlan.from_json(path.read_text())
 
     def start_run(self, started: RunRecord, suite_id: str | None, run_id: str | None) -> str:
         """Start a run, or reopen `run_id` where the experiment still has it.
@@ -235,28 +237,36 @@ class MlflowTracker:
             self._client.log_batch(run_id, metrics=metrics[start : start + _CHUNK])
 
     def find(self, fingerprints: list[str]) -> dict[str, RunRecord]:
-        """Return the newest record of each fingerprint that has one; a record whose file is gone is none."""
+        """Return the newest record of each fingerprint that has one; a record whose file is gone is none.
+
+        Raises:
+            TrackingError: the store, or what keeps its artifacts, does not answer.
+        """
         with talking(self.uri):
             chosen = self._known = self._newest(set(fingerprints))
-        found: dict[str, RunRecord] = {}
-        for fingerprint, run in chosen.items():
-            try:
-                found[fingerprint] = RunRecord.load(self._artifact(run, "record.json"))
-            except (MlflowException, OSError, TrackingError):
-                self.unreadable.add(run.info.run_name)
-        return found
+        records = {fingerprint: self._record(run) for fingerprint, run in chosen.items()}
+        self.unreadable |= {run.info.run_name for key, run in chosen.items() if records[key] is None}
+        return {fingerprint: record for fingerprint, record in records.items() if record is not None}
+
+    def _record(self, run: Run) -> RunRecord | None:
+        """Return the record of a run that is over, None where it is gone or damaged."""
+        if (path := self._artifact(run, "record.json")) is None:
+            return None
+        try:
+            return RunRecord.load(path)
+        except TrackingError as error:
+            if isinstance(error.__cause__, OSError):  # the file is there, and cannot be read now
+                raise
+            return None
 
     def artifacts(self, fingerprints: list[str], name: str) -> dict[str, Path]:
         """See `Tracker.artifacts`."""
         if not set(fingerprints) <= set(self._known):
             with talking(self.uri):
                 self._known = self._newest(set(fingerprints))
-        found: dict[str, Path] = {}
-        for fingerprint in fingerprints:
-            with suppress(KeyError, MlflowException, OSError):  # gone: the caller sees what is missing
-                path = self._artifact(self._known[fingerprint], name)
-                found |= {fingerprint: path} if path.exists() else {}
-        return found
+        runs = {fingerprint: self._known[fingerprint] for fingerprint in fingerprints if fingerprint in self._known}
+        paths = {fingerprint: self._artifact(run, name) for fingerprint, run in runs.items()}
+        return {fingerprint: path for fingerprint, path in paths.items() if path is not None}
 
     def _newest(self, fingerprints: set[str]) -> dict[str, Run]:
         chosen: dict[str, Run] = {}
@@ -312,10 +322,8 @@ class MlflowTracker:
             if not token:
                 return runs
 
-    def _artifact(self, run: Run, name: str) -> Path:
-        if run.info.artifact_uri.startswith("file:"):  # many times faster than through MLflow
-            return Path(url2pathname(urlparse(run.info.artifact_uri).path)) / name
-        return Path(download_artifacts(run_id=run.info.run_id, artifact_path=name, tracking_uri=self.uri))
+    def _artifact(self, run: Run, name: str) -> Path | None:
+        return fetch(self._client, self.uri, run, name)
 
     def run_id(self, fingerprint: str) -> str:
         """Return the id of the newest recorded run of a fingerprint."""
@@ -345,13 +353,12 @@ class MlflowTracker:
             run = self._client.get_run(run_id)
         if (kind := run.data.tags.get(KIND)) in ("suite", "arm"):
             raise UsageError(f"The run '{run_id}' is that of a whole {kind}. Name the {kind}, or one of its runs.")
-        try:
-            return RunRecord.load(self._artifact(run, "record.json"))
-        except (MlflowException, OSError, TrackingError) as error:
+        if (record := self._record(run)) is None:
             raise UsageError(
                 f"The run '{run_id}' ({run.data.tags.get(_STATUS, 'not of lungzoo')}) has no record.json that can be "
                 "read: it is not over, or its artifacts are gone. See it with: lungzoo ui"
-            ) from error
+            )
+        return record
 
     def of_run(self, run_id: str) -> MlflowTracker:
         """See `Tracker.of_run`."""

@@ -13,6 +13,7 @@ import pytest
 
 from lungzoo.config import ExperimentConfig
 from lungzoo.errors import StorageError, TrackingError, UsageError
+from lungzoo.tracking import mlflow_tracker
 from lungzoo.tracking.mlflow_tracker import MlflowTracker, default_uri
 from lungzoo.tracking.record import PlannedRun, RunRecord, SuitePlan
 
@@ -129,6 +130,33 @@ def test_a_record_whose_file_is_gone_is_none(tracker, outbox, tmp_path):
     shutil.rmtree(tmp_path / "mlartifacts")
     assert tracker.find(["a" * 64]) == {}
     assert tracker.unreadable == {"cnn_scratch / scratch · seed 0"}
+
+
+def test_artifacts_that_do_not_answer_are_not_gone(tracker, outbox, monkeypatch):
+    finish(tracker, outbox)
+
+    def silent(*asked):
+        raise TrackingError("too many 503 error responses")
+
+    monkeypatch.setattr(mlflow_tracker, "fetch", silent)
+    with pytest.raises(TrackingError, match="503"):
+        tracker.find(["a" * 64])
+    with pytest.raises(TrackingError, match="503"):
+        tracker.artifacts(["a" * 64], "per_case.csv")
+    with pytest.raises(TrackingError, match="503"):
+        tracker.run_record(tracker.run_id("a" * 64))
+    assert tracker.unreadable == set()
+
+
+def test_a_record_that_is_damaged_is_none_and_one_that_cannot_be_read_is_an_error(tracker, outbox):
+    finish(tracker, outbox)
+    record = tracker.artifacts(["a" * 64], "record.json")["a" * 64]
+    record.write_text("{")
+    assert tracker.find(["a" * 64]) == {}
+    record.unlink()
+    record.mkdir()
+    with pytest.raises(TrackingError, match=r"record\.json cannot be read: .*Is a directory"):
+        tracker.find(["a" * 64])
 
 
 def test_a_store_whose_folder_was_moved_says_so(tracker, outbox, tmp_path):

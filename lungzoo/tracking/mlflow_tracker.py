@@ -6,14 +6,16 @@ import copy
 import json
 import os
 import platform
+import time
 from pathlib import Path
+from typing import Any
 
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from lungzoo.errors import LungzooError, TrackingError, UsageError
-from lungzoo.tracking.mlflow_connection import Patience, check_not_moved, end_run, open_store, talking
+from lungzoo.tracking.mlflow_connection import Patience, end_run, open_experiment, open_store, talking
 from lungzoo.tracking.mlflow_entities import dataset_inputs, metrics_at, params_of, tags_of
 from lungzoo.tracking.mlflow_files import fetch
 from lungzoo.tracking.mlflow_registry import ALIAS, register, register_version
@@ -29,12 +31,10 @@ from lungzoo.tracking.summary import Champion, SuiteSummary
 from lungzoo.weights.manifest import WeightsManifest, read_manifest
 
 _FINGERPRINT, _STATUS, _PLAN = "lungzoo.fingerprint", "lungzoo.status", "lungzoo.plan"
-_HOST, _PID = "lungzoo.host", "lungzoo.pid"
+_HOST, _PID, _OPENED = "lungzoo.host", "lungzoo.pid", "lungzoo.opened"
 _ENDED = {"finished": "FINISHED", "failed": "FAILED", "skipped": "KILLED", "interrupted": "KILLED"}
 _ENDED |= {"pruned": "KILLED", "diverged": "FAILED"}  # trials of a search
 _CHUNK = 500
-# Says that these are training runs; MLflow would guess at language-model traces.
-_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def default_uri(folder: Path | None = None) -> str:
@@ -59,7 +59,7 @@ class MlflowTracker:
         self.experiment = experiment
         with talking(self.uri):
             self._client = open_store(self.uri)
-            self._experiment_id = self._find_or_create_experiment()
+            self._experiment_id = open_experiment(self._client, self.uri, experiment)
             self._sweep_killed_runs()
         self._known: dict[str, Run] = {}
         self._only: Run | None = None
@@ -69,21 +69,34 @@ class MlflowTracker:
         """Names of recorded runs whose artifacts are gone or damaged."""
 
     def open_suite(self, plan: SuitePlan, fresh: bool) -> str:
-        """Start the parent run of a suite run, or go on with the one of the same plan."""
+        """Start the parent run of a suite run, or go on with the one of the same runs; either way it has this plan."""
+        about = {KIND: "suite", _PLAN: plan_digest(plan), "phase": "report"}
         with talking(self.uri):
-            digest = plan_digest(plan)
-            found = [] if fresh else self._search(f"tags.`{_PLAN}` = '{digest}'")
-            if found:
-                suite_id = str(found[0].info.run_id)
-                self._client.update_run(suite_id, status="RUNNING")
-            else:
-                tags = {KIND: "suite", _PLAN: digest, "phase": "report", "dataset": plan.dataset["name"]}
-                suite_id = str(self._create_run(plan.title, tags).info.run_id)
-                self._client.log_text(suite_id, plan.to_json(), "suite.json")
-                self._client.log_inputs(suite_id, dataset_inputs(plan.dataset))
-            self._client.set_tag(suite_id, _PID, str(os.getpid()))
+            suite_id = self._open_parent(plan.title, about, plan.dataset, fresh)
+            self._client.log_text(suite_id, plan.to_json(), "suite.json")
             offer_views(self._client, self._experiment_id)
             return suite_id
+
+    def _open_parent(self, name: str, about: dict[str, str], dataset: dict[str, Any], fresh: bool) -> str:
+        """Start a parent run, or go on with the one of the same kind and plan; it is the newest from now on."""
+        condition = " and ".join(f"tags.`{key}` = '{about[key]}'" for key in (KIND, _PLAN))
+        if not fresh and (found := self._parents(condition)):
+            parent_id = str(found[0].info.run_id)
+            self._client.update_run(parent_id, status="RUNNING", name=name)
+        else:
+            parent_id = str(self._create_run(name, {**about, "dataset": dataset["name"]}).info.run_id)
+            self._client.log_inputs(parent_id, dataset_inputs(dataset))
+        opened = {_PID: str(os.getpid()), _OPENED: str(time.time_ns())}
+        self._client.log_batch(parent_id, tags=tags_of(opened))
+        return parent_id
+
+    def _parents(self, condition: str) -> list[Run]:
+        """Return parent runs, the one that was opened last first; of older versions' only the start is known."""
+
+        def opened(run: Run) -> int:
+            return int(run.data.tags.get(_OPENED, run.info.start_time * 1_000_000))
+
+        return sorted(self._search(condition), key=opened, reverse=True)
 
     def close_suite(self, suite_id: str, status: str, summary: SuiteSummary | None) -> str:
         """See `Tracker.close_suite`."""
@@ -111,17 +124,9 @@ class MlflowTracker:
 
     def open_search(self, page: SearchPage, fresh: bool) -> str:
         """See `Tracker.open_search`."""
+        about = {KIND: "search", _PLAN: page.digest, "phase": "enhancement"}
         with talking(self.uri):
-            condition = f"tags.`{KIND}` = 'search' and tags.`{_PLAN}` = '{page.digest}'"
-            found = [] if fresh else self._search(condition)
-            if found:
-                search_id = str(found[0].info.run_id)
-                self._client.update_run(search_id, status="RUNNING")
-            else:
-                about = {KIND: "search", _PLAN: page.digest, "phase": "enhancement", "dataset": page.dataset["name"]}
-                search_id = str(self._create_run(page.title, about).info.run_id)
-                self._client.log_inputs(search_id, dataset_inputs(page.dataset))
-            self._client.set_tag(search_id, _PID, str(os.getpid()))
+            search_id = self._open_parent(page.title, about, page.dataset, fresh)
             describe_search(self._client, self._experiment_id, search_id, page)
             return search_id
 
@@ -134,13 +139,13 @@ class MlflowTracker:
     def search_file(self, name: str) -> Path | None:
         """Return where a file of the newest search of this experiment lies, None where it has none."""
         with talking(self.uri):
-            found = self._search(f"tags.`{KIND}` = 'search'")  # newest first; an older one is another search
+            found = self._parents(f"tags.`{KIND}` = 'search'")  # newest first; an older one is another search
             return self._artifact(found[0], name) if found else None
 
     def last_plan(self) -> SuitePlan | None:
-        """Return the plan of the newest run of the suite."""
+        """Return the plan of the run of the suite that was started or gone on with last."""
         with talking(self.uri):
-            if not (found := self._search(f"tags.`{KIND}` = 'suite'")):
+            if not (found := self._parents(f"tags.`{KIND}` = 'suite'")):
                 return None
             if (path := self._artifact(found[0], "suite.json")) is None:
                 raise TrackingError(
@@ -276,21 +281,6 @@ class MlflowTracker:
                 continue
             chosen.setdefault(fingerprint, run)
         return chosen
-
-    def _find_or_create_experiment(self) -> str:
-        found = self._client.get_experiment_by_name(self.experiment)
-        place = None
-        if self.uri.startswith("sqlite:///"):
-            place = (Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
-        if found is None:
-            return str(self._client.create_experiment(self.experiment, artifact_location=place, tags=_EXPERIMENT_TAGS))
-        if found.lifecycle_stage == "deleted":
-            raise TrackingError(
-                f"The MLflow experiment '{self.experiment}' was deleted. Restore it with: "
-                f"mlflow experiments restore --experiment-id {found.experiment_id}"
-            )
-        check_not_moved(found.artifact_location, place)
-        return str(found.experiment_id)
 
     def _create_run(self, name: str, tags: dict[str, str]) -> Run:
         about = {

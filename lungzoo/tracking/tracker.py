@@ -21,7 +21,10 @@ class Tracker(Protocol):
     uri: str
 
     def open_suite(self, plan: SuitePlan, fresh: bool) -> str:
-        """Start the parent run of a suite run, or go on with the one of the same plan; returns its id."""
+        """Start the parent run of a suite run, or go on with the one of the same runs; returns its id.
+
+        Either way the plan is kept with it, so titles and the primary metric are those of the last call.
+        """
 
     def close_suite(self, suite_id: str, status: str, summary: SuiteSummary | None) -> str:
         """End the parent run, "finished" or "interrupted", with what the suite found.
@@ -31,7 +34,7 @@ class Tracker(Protocol):
         """
 
     def last_plan(self) -> SuitePlan | None:
-        """Return the plan of the newest run of the suite."""
+        """Return the plan of the run of the suite that was started or gone on with last."""
 
     def open_search(self, page: SearchPage, fresh: bool) -> str:
         """Start the parent run of a search, or go on with the one of the same digest; returns its id."""

@@ -185,6 +185,35 @@ def test_the_same_plan_goes_on_in_its_parent_run_a_fresh_one_does_not(tracker):
     assert tracker.last_plan() == other
 
 
+def test_a_suite_file_that_was_edited_is_the_plan_from_its_next_run_on(tracker):
+    from mlflow import MlflowClient
+
+    suite_id = tracker.open_suite(PLAN, fresh=False)
+    edited = replace(PLAN, title="Another title", description="More words", primary_metric="nsd")
+    assert tracker.open_suite(edited, fresh=False) == suite_id
+    assert tracker.last_plan() == edited
+    assert MlflowClient(tracker.uri).get_run(suite_id).info.run_name == "Another title"
+
+
+def test_the_plan_that_was_gone_back_to_is_the_last_one(tracker):
+    from mlflow import MlflowClient
+
+    other = replace(PLAN, runs=(replace(PLAN.runs[0], fingerprint="b" * 64),))
+    first, second = (tracker.open_suite(plan, fresh=False) for plan in (PLAN, other))
+    assert tracker.open_suite(PLAN, fresh=False) == first
+    assert tracker.last_plan() == PLAN
+    for suite_id in (first, second):  # as an older version left them: it is known when they began
+        MlflowClient(tracker.uri).delete_tag(suite_id, "lungzoo.opened")
+    assert tracker.last_plan() == other
+
+
+def test_a_plan_that_is_gone_says_so(tracker, tmp_path):
+    tracker.open_suite(PLAN, fresh=False)
+    shutil.rmtree(tmp_path / "mlartifacts")
+    with pytest.raises(TrackingError, match=r"The plan of the newest run of suite 's' in sqlite.* is gone\. Start"):
+        tracker.last_plan()
+
+
 def test_a_reopened_run_stays_the_same_run(tracker):
     run_id = tracker.start_run(RECORD, None, None)
     tracker.interrupt_run(run_id)

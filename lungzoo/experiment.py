@@ -164,15 +164,9 @@ class _Run:
         )
 
     def has_results(self) -> bool:
-        """Tell whether an earlier attempt finished and was not delivered; any other outcome is tried again.
-
-        So is that of a trial whose time was up: there may be more now.
-        """
-        try:
-            record = RunRecord.load(self.workspace.outbox / "record.json")
-        except TrackingError:
-            return False
-        return record.status == "finished" and record.reason != OUT_OF_TIME
+        """See `Workspace.results`; those of a trial whose time was up do not count, for there may be more now."""
+        record = self.workspace.results()
+        return record is not None and record.reason != OUT_OF_TIME
 
     def carry_out(self) -> None:
         """Train and evaluate; whatever happens becomes a record in the outbox."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,7 +110,7 @@ def run_one(
     """
     workspace = Workspace(runs, experiment.fingerprint(dataset.fingerprint))
     if fresh:
-        if workspace.outbox.is_dir():
+        if workspace.results():
             run_one(
                 experiment,
                 dataset,
@@ -122,7 +121,7 @@ def run_one(
                 suite_id=suite_id,
                 allow_leakage=allow_leakage,
             )
-        shutil.rmtree(workspace.checkpoints, ignore_errors=True)
+        workspace.start_over()
     job = Job(
         config=experiment.model_dump(mode="json"),
         dataset=str(dataset.path.resolve()),

@@ -15,6 +15,9 @@ from mlflow.exceptions import MlflowException
 from lungzoo.errors import TrackingError, storage_error
 from mlflow import MlflowClient
 
+# Says that these are training runs; MLflow would guess at language-model traces.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
 
 @contextmanager
 def talking(uri: str) -> Iterator[None]:
@@ -36,8 +39,9 @@ def talking(uri: str) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Return the telling line of an MLflow error; those of its database begin with a remark on the session."""
-    lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result")]
+    """Return the telling line of an MLflow error; those of its database and of downloads begin with a remark."""
+    remarks = ("(raised as a result", "The following failures occurred", "#####")
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith(remarks)]
     return lines[0].strip()[:300] if lines else type(error).__name__
 
 
@@ -98,6 +102,23 @@ def end_run(client: MlflowClient, run_id: str, status: str) -> None:
     """End a run, without the address that MLflow prints for each."""
     with redirect_stdout(io.StringIO()):
         client.set_terminated(run_id, status)
+
+
+def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
+    """Return the id of an experiment, which is made where there is none; raises TrackingError where it was deleted."""
+    found = client.get_experiment_by_name(name)
+    place = None
+    if uri.startswith("sqlite:///"):
+        place = (Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
+    if found is None:
+        return str(client.create_experiment(name, artifact_location=place, tags=_EXPERIMENT_TAGS))
+    if found.lifecycle_stage == "deleted":
+        raise TrackingError(
+            f"The MLflow experiment '{name}' was deleted. Restore it with: "
+            f"mlflow experiments restore --experiment-id {found.experiment_id}"
+        )
+    check_not_moved(found.artifact_location, place)
+    return str(found.experiment_id)
 
 
 def check_not_moved(recorded: str, expected: str | None) -> None:

@@ -6,18 +6,18 @@ import copy
 import json
 import os
 import platform
-from contextlib import suppress
+import time
 from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import url2pathname
+from typing import Any
 
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from lungzoo.errors import LungzooError, TrackingError, UsageError
-from lungzoo.tracking.mlflow_connection import Patience, check_not_moved, end_run, open_store, talking
+from lungzoo.tracking.mlflow_connection import Patience, end_run, open_experiment, open_store, talking
 from lungzoo.tracking.mlflow_entities import dataset_inputs, metrics_at, params_of, tags_of
+from lungzoo.tracking.mlflow_files import fetch
 from lungzoo.tracking.mlflow_registry import ALIAS, register, register_version
 from lungzoo.tracking.mlflow_search import describe_search
 from lungzoo.tracking.mlflow_suite import offer_views, write_summary
@@ -31,12 +31,10 @@ from lungzoo.tracking.summary import Champion, SuiteSummary
 from lungzoo.weights.manifest import WeightsManifest, read_manifest
 
 _FINGERPRINT, _STATUS, _PLAN = "lungzoo.fingerprint", "lungzoo.status", "lungzoo.plan"
-_HOST, _PID = "lungzoo.host", "lungzoo.pid"
+_HOST, _PID, _OPENED = "lungzoo.host", "lungzoo.pid", "lungzoo.opened"
 _ENDED = {"finished": "FINISHED", "failed": "FAILED", "skipped": "KILLED", "interrupted": "KILLED"}
 _ENDED |= {"pruned": "KILLED", "diverged": "FAILED"}  # trials of a search
 _CHUNK = 500
-# Says that these are training runs; MLflow would guess at language-model traces.
-_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def default_uri(folder: Path | None = None) -> str:
@@ -61,31 +59,44 @@ class MlflowTracker:
         self.experiment = experiment
         with talking(self.uri):
             self._client = open_store(self.uri)
-            self._experiment_id = self._find_or_create_experiment()
+            self._experiment_id = open_experiment(self._client, self.uri, experiment)
             self._sweep_killed_runs()
         self._known: dict[str, Run] = {}
         self._only: Run | None = None
         self._watch: MachineWatch | None = None
         self._patience = Patience()
         self.unreadable: set[str] = set()
-        """Names of recorded runs whose artifacts cannot be read any more."""
+        """Names of recorded runs whose artifacts are gone or damaged."""
 
     def open_suite(self, plan: SuitePlan, fresh: bool) -> str:
-        """Start the parent run of a suite run, or go on with the one of the same plan."""
+        """Start the parent run of a suite run, or go on with the one of the same runs; either way it has this plan."""
+        about = {KIND: "suite", _PLAN: plan_digest(plan), "phase": "report"}
         with talking(self.uri):
-            digest = plan_digest(plan)
-            found = [] if fresh else self._search(f"tags.`{_PLAN}` = '{digest}'")
-            if found:
-                suite_id = str(found[0].info.run_id)
-                self._client.update_run(suite_id, status="RUNNING")
-            else:
-                tags = {KIND: "suite", _PLAN: digest, "phase": "report", "dataset": plan.dataset["name"]}
-                suite_id = str(self._create_run(plan.title, tags).info.run_id)
-                self._client.log_text(suite_id, plan.to_json(), "suite.json")
-                self._client.log_inputs(suite_id, dataset_inputs(plan.dataset))
-            self._client.set_tag(suite_id, _PID, str(os.getpid()))
+            suite_id = self._open_parent(plan.title, about, plan.dataset, fresh)
+            self._client.log_text(suite_id, plan.to_json(), "suite.json")
             offer_views(self._client, self._experiment_id)
             return suite_id
+
+    def _open_parent(self, name: str, about: dict[str, str], dataset: dict[str, Any], fresh: bool) -> str:
+        """Start a parent run, or go on with the one of the same kind and plan; it is the newest from now on."""
+        condition = " and ".join(f"tags.`{key}` = '{about[key]}'" for key in (KIND, _PLAN))
+        if not fresh and (found := self._parents(condition)):
+            parent_id = str(found[0].info.run_id)
+            self._client.update_run(parent_id, status="RUNNING", name=name)
+        else:
+            parent_id = str(self._create_run(name, {**about, "dataset": dataset["name"]}).info.run_id)
+            self._client.log_inputs(parent_id, dataset_inputs(dataset))
+        opened = {_PID: str(os.getpid()), _OPENED: str(time.time_ns())}
+        self._client.log_batch(parent_id, tags=tags_of(opened))
+        return parent_id
+
+    def _parents(self, condition: str) -> list[Run]:
+        """Return parent runs, the one that was opened last first; of older versions' only the start is known."""
+
+        def opened(run: Run) -> int:
+            return int(run.data.tags.get(_OPENED, run.info.start_time * 1_000_000))
+
+        return sorted(self._search(condition), key=opened, reverse=True)
 
     def close_suite(self, suite_id: str, status: str, summary: SuiteSummary | None) -> str:
         """See `Tracker.close_suite`."""
@@ -102,7 +113,9 @@ class MlflowTracker:
             with talking(self.uri):
                 runs = self._known if champion.fingerprint in self._known else self._newest({champion.fingerprint})
                 run = runs[champion.fingerprint]
-                place = (self._experiment_id, self.experiment, run.info.run_id, self._artifact(run, "weights"))
+                if (weights := self._artifact(run, "weights")) is None:
+                    raise TrackingError(f"The weights of '{run.info.run_name}' are gone.")
+                place = (self._experiment_id, self.experiment, run.info.run_id, weights)
                 version, new = register(self._client, *place, champion, suite_id)
         except LungzooError as error:
             return f"The chosen weights are not registered as a model: {error}"
@@ -111,17 +124,9 @@ class MlflowTracker:
 
     def open_search(self, page: SearchPage, fresh: bool) -> str:
         """See `Tracker.open_search`."""
+        about = {KIND: "search", _PLAN: page.digest, "phase": "enhancement"}
         with talking(self.uri):
-            condition = f"tags.`{KIND}` = 'search' and tags.`{_PLAN}` = '{page.digest}'"
-            found = [] if fresh else self._search(condition)
-            if found:
-                search_id = str(found[0].info.run_id)
-                self._client.update_run(search_id, status="RUNNING")
-            else:
-                about = {KIND: "search", _PLAN: page.digest, "phase": "enhancement", "dataset": page.dataset["name"]}
-                search_id = str(self._create_run(page.title, about).info.run_id)
-                self._client.log_inputs(search_id, dataset_inputs(page.dataset))
-            self._client.set_tag(search_id, _PID, str(os.getpid()))
+            search_id = self._open_parent(page.title, about, page.dataset, fresh)
             describe_search(self._client, self._experiment_id, search_id, page)
             return search_id
 
@@ -134,21 +139,26 @@ class MlflowTracker:
     def search_file(self, name: str) -> Path | None:
         """Return where a file of the newest search of this experiment lies, None where it has none."""
         with talking(self.uri):
-            for run in self._search(f"tags.`{KIND}` = 'search'")[:1]:  # newest first; an older one is another search
-                with suppress(MlflowException, OSError):
-                    path = self._artifact(run, name)
-                    if path.exists():
-                        return path
-        return None
+            found = self._parents(f"tags.`{KIND}` = 'search'")  # newest first; an older one is another search
+            return self._artifact(found[0], name) if found else None
 
     def last_plan(self) -> SuitePlan | None:
-        """Return the plan of the newest run of the suite."""
+        """Return the plan of the run of the suite that was started or gone on with last."""
         with talking(self.uri):
-            found = self._search(f"tags.`{KIND}` = 'suite'")
-            return SuitePlan.from_json(self._artifact(found[0], "suite.json").read_text()) if found else None
+            if not (found := self._parents(f"tags.`{KIND}` = 'suite'")):
+                return None
+            if (path := self._artifact(found[0], "suite.json")) is None:
+                raise TrackingError(
+                    f"The plan of the newest run of suite '{self.experiment}' in {self.uri} is gone. "
+                    "Start that suite again: lungzoo bench run"
+                )
+            return SuitePlan.from_json(path.read_text())
 
     def start_run(self, started: RunRecord, suite_id: str | None, run_id: str | None) -> str:
-        """Start a run, or reopen `run_id` where the store still has it."""
+        """Start a run, or reopen `run_id` where the experiment still has it.
+
+        A workspace belongs to a fingerprint, so `run_id` may be that of another suite, which stopped half way.
+        """
         with talking(self.uri):
             run = self._active(run_id) if run_id else None
             if run:
@@ -232,28 +242,36 @@ class MlflowTracker:
             self._client.log_batch(run_id, metrics=metrics[start : start + _CHUNK])
 
     def find(self, fingerprints: list[str]) -> dict[str, RunRecord]:
-        """Return the newest record of each fingerprint that has one; a record whose file is gone is none."""
+        """Return the newest record of each fingerprint that has one; a record whose file is gone is none.
+
+        Raises:
+            TrackingError: the store, or what keeps its artifacts, does not answer.
+        """
         with talking(self.uri):
             chosen = self._known = self._newest(set(fingerprints))
-        found: dict[str, RunRecord] = {}
-        for fingerprint, run in chosen.items():
-            try:
-                found[fingerprint] = RunRecord.load(self._artifact(run, "record.json"))
-            except (MlflowException, OSError, TrackingError):
-                self.unreadable.add(run.info.run_name)
-        return found
+        records = {fingerprint: self._record(run) for fingerprint, run in chosen.items()}
+        self.unreadable |= {run.info.run_name for key, run in chosen.items() if records[key] is None}
+        return {fingerprint: record for fingerprint, record in records.items() if record is not None}
+
+    def _record(self, run: Run) -> RunRecord | None:
+        """Return the record of a run that is over, None where it is gone or damaged."""
+        if (path := self._artifact(run, "record.json")) is None:
+            return None
+        try:
+            return RunRecord.load(path)
+        except TrackingError as error:
+            if isinstance(error.__cause__, OSError):  # the file is there, and cannot be read now
+                raise
+            return None
 
     def artifacts(self, fingerprints: list[str], name: str) -> dict[str, Path]:
         """See `Tracker.artifacts`."""
         if not set(fingerprints) <= set(self._known):
             with talking(self.uri):
                 self._known = self._newest(set(fingerprints))
-        found: dict[str, Path] = {}
-        for fingerprint in fingerprints:
-            with suppress(KeyError, MlflowException, OSError):  # gone: the caller sees what is missing
-                path = self._artifact(self._known[fingerprint], name)
-                found |= {fingerprint: path} if path.exists() else {}
-        return found
+        runs = {fingerprint: self._known[fingerprint] for fingerprint in fingerprints if fingerprint in self._known}
+        paths = {fingerprint: self._artifact(run, name) for fingerprint, run in runs.items()}
+        return {fingerprint: path for fingerprint, path in paths.items() if path is not None}
 
     def _newest(self, fingerprints: set[str]) -> dict[str, Run]:
         chosen: dict[str, Run] = {}
@@ -263,21 +281,6 @@ class MlflowTracker:
                 continue
             chosen.setdefault(fingerprint, run)
         return chosen
-
-    def _find_or_create_experiment(self) -> str:
-        found = self._client.get_experiment_by_name(self.experiment)
-        place = None
-        if self.uri.startswith("sqlite:///"):
-            place = (Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
-        if found is None:
-            return str(self._client.create_experiment(self.experiment, artifact_location=place, tags=_EXPERIMENT_TAGS))
-        if found.lifecycle_stage == "deleted":
-            raise TrackingError(
-                f"The MLflow experiment '{self.experiment}' was deleted. Restore it with: "
-                f"mlflow experiments restore --experiment-id {found.experiment_id}"
-            )
-        check_not_moved(found.artifact_location, place)
-        return str(found.experiment_id)
 
     def _create_run(self, name: str, tags: dict[str, str]) -> Run:
         about = {
@@ -289,12 +292,13 @@ class MlflowTracker:
         return self._client.create_run(self._experiment_id, run_name=name, tags={**about, **tags})
 
     def _active(self, run_id: str) -> Run | None:
-        """Return a run, None where it is gone or deleted."""
+        """Return a run of this experiment, None where it is gone, deleted or another experiment's."""
         try:
             run = self._client.get_run(run_id)
         except MlflowException:
             return None
-        return run if run.info.lifecycle_stage == "active" else None
+        own = run.info.lifecycle_stage == "active" and run.info.experiment_id == self._experiment_id
+        return run if own else None
 
     def _search(self, condition: str) -> list[Run]:
         runs: list[Run] = []
@@ -308,10 +312,8 @@ class MlflowTracker:
             if not token:
                 return runs
 
-    def _artifact(self, run: Run, name: str) -> Path:
-        if run.info.artifact_uri.startswith("file:"):  # many times faster than through MLflow
-            return Path(url2pathname(urlparse(run.info.artifact_uri).path)) / name
-        return Path(download_artifacts(run_id=run.info.run_id, artifact_path=name, tracking_uri=self.uri))
+    def _artifact(self, run: Run, name: str) -> Path | None:
+        return fetch(self._client, self.uri, run, name)
 
     def run_id(self, fingerprint: str) -> str:
         """Return the id of the newest recorded run of a fingerprint."""
@@ -341,13 +343,12 @@ class MlflowTracker:
             run = self._client.get_run(run_id)
         if (kind := run.data.tags.get(KIND)) in ("suite", "arm"):
             raise UsageError(f"The run '{run_id}' is that of a whole {kind}. Name the {kind}, or one of its runs.")
-        try:
-            return RunRecord.load(self._artifact(run, "record.json"))
-        except (MlflowException, OSError, TrackingError) as error:
+        if (record := self._record(run)) is None:
             raise UsageError(
                 f"The run '{run_id}' ({run.data.tags.get(_STATUS, 'not of lungzoo')}) has no record.json that can be "
                 "read: it is not over, or its artifacts are gone. See it with: lungzoo ui"
-            ) from error
+            )
+        return record
 
     def of_run(self, run_id: str) -> MlflowTracker:
         """See `Tracker.of_run`."""

@@ -92,5 +92,5 @@ def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def plan_digest(plan: SuitePlan) -> str:
-    """Return what tells plans apart, 32 hex digits."""
+    """Return what tells plans of different runs apart, 32 hex digits; their words and primary metric may change."""
     return hashlib.sha256("\n".join(run.fingerprint for run in plan.runs).encode()).hexdigest()[:32]

@@ -21,7 +21,10 @@ class Tracker(Protocol):
     uri: str
 
     def open_suite(self, plan: SuitePlan, fresh: bool) -> str:
-        """Start the parent run of a suite run, or go on with the one of the same plan; returns its id."""
+        """Start the parent run of a suite run, or go on with the one of the same runs; returns its id.
+
+        Either way the plan is kept with it, so titles and the primary metric are those of the last call.
+        """
 
     def close_suite(self, suite_id: str, status: str, summary: SuiteSummary | None) -> str:
         """End the parent run, "finished" or "interrupted", with what the suite found.
@@ -31,7 +34,7 @@ class Tracker(Protocol):
         """
 
     def last_plan(self) -> SuitePlan | None:
-        """Return the plan of the newest run of the suite."""
+        """Return the plan of the run of the suite that was started or gone on with last."""
 
     def open_search(self, page: SearchPage, fresh: bool) -> str:
         """Start the parent run of a search, or go on with the one of the same digest; returns its id."""
@@ -40,7 +43,10 @@ class Tracker(Protocol):
         """End the parent run of a search, "finished" or "interrupted", with what it found."""
 
     def start_run(self, started: RunRecord, suite_id: str | None, run_id: str | None) -> str:
-        """Start a run, or reopen `run_id`; `started` holds what is known before training. Returns the run's id."""
+        """Start a run, or reopen `run_id` where it is one of this suite; returns the run's id.
+
+        `started` holds what is known before training.
+        """
 
     def log_epoch(self, run_id: str, epoch: int, metrics: dict[str, float]) -> None:
         """Add one epoch's metrics."""

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lungzoo import locks
-from lungzoo.errors import storage_error
+from lungzoo.errors import TrackingError, storage_error
+from lungzoo.tracking.record import RunRecord
 
 
 @contextmanager
@@ -45,7 +46,7 @@ class Workspace:
         self.path = runs / fingerprint[:16]
         self.checkpoints = self.path / "checkpoints"
         self.outbox = self.path / "outbox"
-        """Results of a run that is over, complete, waiting for the tracker."""
+        """What became of a run that is over, complete, waiting for the tracker."""
         self._run_id_file = self.path / "run_id.json"
 
     def run_id(self) -> str | None:
@@ -61,6 +62,19 @@ class Workspace:
             self._run_id_file.write_text(json.dumps({"run_id": run_id}))
         except OSError as error:
             raise storage_error("write to", error) from error
+
+    def results(self) -> RunRecord | None:
+        """Return the record of an earlier attempt that finished and was not delivered; other outcomes are tried again."""
+        try:
+            record = RunRecord.load(self.outbox / "record.json")
+        except TrackingError:
+            return None
+        return record if record.status == "finished" else None
+
+    def start_over(self) -> None:
+        """Remove the checkpoints, and an outcome that was not delivered."""
+        for folder in (self.checkpoints, self.outbox):
+            shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def packing(self) -> Iterator[Path]:

@@ -53,3 +53,43 @@ def test_a_fresh_run_forgets_the_checkpoints(go, tiny, phantom, tmp_path):
     assert checkpoint.exists()
     go(Ends("the process was ended by SIGKILL."), fresh=True)
     assert not checkpoint.exists()
+
+
+@pytest.fixture
+def leave(tiny, phantom, tmp_path):
+    """Leave an outcome that the store did not take."""
+
+    def outcome(status: str) -> Workspace:
+        workspace = Workspace(tmp_path, tiny.fingerprint(phantom.fingerprint))
+        with workspace.packing() as folder:
+            RunRecord(workspace.path.name, tiny.arm, 0, status).save(folder / "record.json")
+        return workspace
+
+    return outcome
+
+
+class Delivers(Ends):
+    """An executor that delivers what waits, as a run does, and says so; else it ends well."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__("", RunEnded("arm", 0, "finished", "", 0.7, 1.0))
+        self.workspace, self.did = workspace, []
+
+    def run(self, job, observe) -> str:
+        self.did.append("delivered" if self.workspace.has_results() else "trained")
+        self.workspace.delivered(keep_progress=False)
+        return super().run(job, observe)
+
+
+@pytest.mark.parametrize("status", ["failed", "skipped"])
+def test_a_fresh_run_forgets_a_failure_that_waits_and_trains_once(go, leave, status):
+    executor = Delivers(leave(status))
+    assert go(executor, fresh=True) == "finished"
+    assert executor.did == ["trained"]
+    assert not executor.workspace.outbox.exists()
+
+
+def test_a_fresh_run_delivers_results_that_wait_first(go, leave):
+    executor = Delivers(leave("finished"))
+    go(executor, fresh=True)
+    assert executor.did == ["delivered", "trained"]

@@ -13,6 +13,7 @@ import pytest
 
 from lungzoo.config import ExperimentConfig
 from lungzoo.errors import StorageError, TrackingError, UsageError
+from lungzoo.tracking import mlflow_tracker
 from lungzoo.tracking.mlflow_tracker import MlflowTracker, default_uri
 from lungzoo.tracking.record import PlannedRun, RunRecord, SuitePlan
 
@@ -131,6 +132,33 @@ def test_a_record_whose_file_is_gone_is_none(tracker, outbox, tmp_path):
     assert tracker.unreadable == {"cnn_scratch / scratch · seed 0"}
 
 
+def test_artifacts_that_do_not_answer_are_not_gone(tracker, outbox, monkeypatch):
+    finish(tracker, outbox)
+
+    def silent(*asked):
+        raise TrackingError("too many 503 error responses")
+
+    monkeypatch.setattr(mlflow_tracker, "fetch", silent)
+    with pytest.raises(TrackingError, match="503"):
+        tracker.find(["a" * 64])
+    with pytest.raises(TrackingError, match="503"):
+        tracker.artifacts(["a" * 64], "per_case.csv")
+    with pytest.raises(TrackingError, match="503"):
+        tracker.run_record(tracker.run_id("a" * 64))
+    assert tracker.unreadable == set()
+
+
+def test_a_record_that_is_damaged_is_none_and_one_that_cannot_be_read_is_an_error(tracker, outbox):
+    finish(tracker, outbox)
+    record = tracker.artifacts(["a" * 64], "record.json")["a" * 64]
+    record.write_text("{")
+    assert tracker.find(["a" * 64]) == {}
+    record.unlink()
+    record.mkdir()
+    with pytest.raises(TrackingError, match=r"record\.json cannot be read: .*Is a directory"):
+        tracker.find(["a" * 64])
+
+
 def test_a_store_whose_folder_was_moved_says_so(tracker, outbox, tmp_path):
     finish(tracker, outbox)
     moved = tmp_path.parent / f"{tmp_path.name}-moved"
@@ -157,11 +185,55 @@ def test_the_same_plan_goes_on_in_its_parent_run_a_fresh_one_does_not(tracker):
     assert tracker.last_plan() == other
 
 
+def test_a_suite_file_that_was_edited_is_the_plan_from_its_next_run_on(tracker):
+    from mlflow import MlflowClient
+
+    suite_id = tracker.open_suite(PLAN, fresh=False)
+    edited = replace(PLAN, title="Another title", description="More words", primary_metric="nsd")
+    assert tracker.open_suite(edited, fresh=False) == suite_id
+    assert tracker.last_plan() == edited
+    assert MlflowClient(tracker.uri).get_run(suite_id).info.run_name == "Another title"
+
+
+def test_the_plan_that_was_gone_back_to_is_the_last_one(tracker):
+    from mlflow import MlflowClient
+
+    other = replace(PLAN, runs=(replace(PLAN.runs[0], fingerprint="b" * 64),))
+    first, second = (tracker.open_suite(plan, fresh=False) for plan in (PLAN, other))
+    assert tracker.open_suite(PLAN, fresh=False) == first
+    assert tracker.last_plan() == PLAN
+    for suite_id in (first, second):  # as an older version left them: it is known when they began
+        MlflowClient(tracker.uri).delete_tag(suite_id, "lungzoo.opened")
+    assert tracker.last_plan() == other
+
+
+def test_a_plan_that_is_gone_says_so(tracker, tmp_path):
+    tracker.open_suite(PLAN, fresh=False)
+    shutil.rmtree(tmp_path / "mlartifacts")
+    with pytest.raises(TrackingError, match=r"The plan of the newest run of suite 's' in sqlite.* is gone\. Start"):
+        tracker.last_plan()
+
+
 def test_a_reopened_run_stays_the_same_run(tracker):
     run_id = tracker.start_run(RECORD, None, None)
     tracker.interrupt_run(run_id)
     assert tracker.start_run(RECORD, None, run_id) == run_id
     assert tracker.start_run(RECORD, None, "0" * 32) != run_id
+
+
+def test_a_run_of_another_suite_is_not_reopened(tracker, outbox):
+    from mlflow import MlflowClient
+
+    run_id = tracker.start_run(RECORD, None, None)
+    tracker.interrupt_run(run_id)
+    other = MlflowTracker("s-v2", tracker.uri)
+    continued = other.start_run(RECORD, other.open_suite(PLAN, fresh=False), run_id)
+    other.finish_run(continued, RECORD, HISTORY, outbox(RECORD))
+    assert set(other.find(["a" * 64])) == {"a" * 64}
+    assert tracker.find(["a" * 64]) == {}
+    client = MlflowClient(tracker.uri)
+    assert client.get_run(run_id).info.status == "KILLED"
+    assert [m.step for m in client.get_metric_history(continued, "train/loss")] == [1, 2]  # epochs before it went on
 
 
 def test_a_killed_process_does_not_leave_its_run_running(tracker):

@@ -17,6 +17,8 @@ from lungzoo.suites.report.report import Report
 from lungzoo.tracking.record import PlannedRun
 
 _SHOWN = 10
+# What a suite's file says of the whole; the rest of it is in the runs.
+_SAID = ("name", "title", "description", "primary_metric")
 
 
 def publish(report: Report, suite_file: Path, folder: Path) -> Path:
@@ -31,7 +33,7 @@ def publish(report: Report, suite_file: Path, folder: Path) -> Path:
         The suite's folder.
 
     Raises:
-        UsageError: a run is not finished, or the file asks for other runs than were recorded.
+        UsageError: a run is not finished, or the file is not the one whose runs were recorded.
         StorageError: the folder cannot be written.
     """
     _check_complete(report)
@@ -75,13 +77,20 @@ def _which(run: PlannedRun) -> str:
 
 def _check_suite_file(report: Report, suite_file: Path) -> None:
     """A file that was edited after its runs must not be named as what they were."""
-    asked = {_identity(config) for config in expand(load_suite(str(suite_file)))}
+    suite = load_suite(str(suite_file))
+    asked = {_identity(config) for config in expand(suite)}
     recorded = {_identity(ExperimentConfig.model_validate(run.config)) for run in report.plan.runs}
     if asked != recorded:
         raise UsageError(
             f"{suite_file} asks for other runs than the newest recorded ones of '{report.plan.name}': "
             f"{len(asked - recorded)} of its {len(asked)} are not among them. Nothing was published. "
             "Run the suite as it is now, or give the file that was run."
+        )
+    if changed := [key for key in _SAID if getattr(suite, key) != getattr(report.plan, key)]:
+        raise UsageError(
+            f"{suite_file} has another {' and another '.join(changed)} than the newest recorded run of "
+            f"'{report.plan.name}'. Nothing was published. Call `lungzoo bench run` once more: what is finished is not "
+            "trained again. Or give the file that was run."
         )
 
 

@@ -19,7 +19,6 @@ from lungzoo.suites.report.report import build_report
 
 SUITE = """name = "s"
 title = "A suite"
-description = "Three arms."
 seeds = [0, 1, 2]
 
 [[arms]]
@@ -149,6 +148,24 @@ def test_a_suite_file_that_was_edited_after_its_runs_is_refused(large_study, sui
     suite_file.write_text(SUITE + "train = { epochs = 99 }\n")
     with pytest.raises(UsageError, match="asks for other runs than the newest recorded ones of 's': 9 of its 9 are"):
         publish(report_of(large_study), suite_file, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "changed"),
+    [
+        ('title = "A suite"\nprimary_metric = "nsd"', "primary_metric"),
+        ('title = "Another"\ndescription = "Three arms."', "title and another description"),
+    ],
+)
+def test_a_suite_file_that_says_something_else_is_refused(large_study, suite_file, tmp_path, line, changed):
+    suite_file.write_text(SUITE.replace('title = "A suite"', line))
+    with pytest.raises(UsageError) as caught:
+        publish(report_of(large_study), suite_file, tmp_path / "results")
+    assert str(caught.value) == (
+        f"{suite_file} has another {changed} than the newest recorded run of 's'. Nothing was published. Call "
+        "`lungzoo bench run` once more: what is finished is not trained again. Or give the file that was run."
+    )
+    assert not (tmp_path / "results").exists()
 
 
 def test_metrics_without_a_value_and_awkward_names(study, cases, suite_file, tmp_path):

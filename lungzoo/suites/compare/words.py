@@ -10,7 +10,7 @@ from lungzoo.statistics.bootstrap import FEW_PATIENTS
 from lungzoo.statistics.permutation import smallest_p
 from lungzoo.suites.compare.differences import LEVEL, Compared, Difference, Mean
 from lungzoo.suites.compare.pairs import Pair
-from lungzoo.suites.report.columns import number
+from lungzoo.suites.report.numbers import number
 
 UNCORRECTED = "Each interval covers 95% by itself; only p is corrected, over the pairs of this one metric."
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from lungzoo.suites.report.columns import number, with_interval
 from lungzoo.suites.report.names import short_names
+from lungzoo.suites.report.numbers import number, with_interval
 from lungzoo.suites.report.table import ResultTable, Row
 
 HEADINGS = (

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lungzoo.metrics.contract import METRICS
+from lungzoo.suites.report.numbers import duration, number, with_interval
 from lungzoo.suites.report.table import ResultTable, Row
 
 # Metrics beside the primary one, most telling first.
@@ -60,30 +61,6 @@ def columns(table: ResultTable) -> list[Column]:
 def verdict(row: Row) -> str:
     """Return what stands in the place of figures for an arm without results."""
     return f"{row.status}: {row.reason}" if row.reason else row.status
-
-
-def number(value: float, digits: int = 3) -> str:
-    """Return a fixed number of decimals, 0 without a sign, or a dash for NaN."""
-    return f"{value:z.{digits}f}" if math.isfinite(value) else "–"
-
-
-def with_interval(figure: dict[str, float], digits: int = 3) -> str:
-    """Return "0.712 [0.640, 0.780]", without brackets where there is no interval."""
-    ends = (figure["low"], figure["high"])
-    interval = f" [{number(ends[0], digits)}, {number(ends[1], digits)}]" if all(map(math.isfinite, ends)) else ""
-    return number(figure["mean"], digits) + interval
-
-
-def duration(seconds: float) -> str:
-    """Return "48 s", "3 m 20 s" or "2 h 05 m"."""
-    if not math.isfinite(seconds):
-        return "–"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
 
 
 def _identity() -> list[Column]:

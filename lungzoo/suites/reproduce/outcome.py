@@ -10,7 +10,7 @@ import numpy as np
 
 from lungzoo.evaluation.score import counted
 from lungzoo.metrics.contract import METRICS
-from lungzoo.suites.report.columns import number, with_interval
+from lungzoo.suites.report.numbers import number, with_interval
 from lungzoo.suites.reproduce.original import PRIMARY, Original
 from lungzoo.tracking.record import RunRecord
 from lungzoo.tracking.shown import flatten

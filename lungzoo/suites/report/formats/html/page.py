@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lungzoo.suites.report.class_table import HEADINGS, LEGEND, class_grid
-from lungzoo.suites.report.columns import columns, number, verdict, with_interval
+from lungzoo.suites.report.columns import columns, verdict
 from lungzoo.suites.report.figures.drawing import Drawn, drawing
 from lungzoo.suites.report.names import short_names
+from lungzoo.suites.report.numbers import number, with_interval
 from lungzoo.suites.report.report import Report
 from lungzoo.suites.report.table import means_over_runs
 

@@ -53,11 +53,12 @@ def test_more_arms_than_colours_say_how_many_are_shown(study):
         study.finish(run, case_table(rng.random(12).tolist()), val_dice=number / 20)
         leave(study, run)
     figures = drawn(build_report(study.suite, study.tracker, DRAWS))
-    for name in ("learning", "calibration", "froc"):
+    for name in ("cost", "learning", "calibration", "froc"):
         figure = figures[name]
         legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
         titles = {legend.get_title().get_text() for legend in legends if legend}
         assert titles == {"The first 8 of 11 arms, in the order of the table."}
+    assert [len(axes.collections[-1].get_offsets()) for axes in figures["cost"].axes] == [8, 8, 8]
 
 
 def test_the_forest_shows_the_means_of_the_table(whole_report):

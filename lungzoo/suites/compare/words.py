@@ -11,6 +11,7 @@ from lungzoo.statistics.permutation import smallest_p
 from lungzoo.suites.compare.differences import LEVEL, Compared, Difference, Mean
 from lungzoo.suites.compare.pairs import Pair
 from lungzoo.suites.report.numbers import number
+from lungzoo.suites.report.protocol import UNKNOWN_PATIENTS, names_patients
 
 UNCORRECTED = "Each interval covers 95% by itself; only p is corrected, over the pairs of this one metric."
 
@@ -59,8 +60,9 @@ def remarks(compared: Compared) -> tuple[str, ...]:
         (pair.first.config.score.threshold, pair.second.config.score.threshold) for pair in compared.pairs
     }  # fmt: skip
     found += [f"Thresholds differ, {a:g} and {b:g}: each belongs to its arm." for a, b in sorted(thresholds) if a != b]
-    leaks = {record.split.get("leakage", "") for pair in compared.pairs for arm in (pair.first, pair.second)
-             for record in arm.finished}  # fmt: skip
+    splits = [record.split for pair in compared.pairs for arm in (pair.first, pair.second) for record in arm.finished]
+    found += [] if all(map(names_patients, splits)) else [UNKNOWN_PATIENTS]
+    leaks = {split.get("leakage", "") for split in splits}
     return (*found, *sorted(leaks - {""}), *compared.notes)
 
 

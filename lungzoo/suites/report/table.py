@@ -13,7 +13,7 @@ from lungzoo.statistics.paired import Comparison
 from lungzoo.suites.report.analysis import Analysis
 from lungzoo.suites.report.classes import NO_CLASSES, Classes
 from lungzoo.suites.report.enhancement import enhancement_in_words
-from lungzoo.suites.report.protocol import protocol_in_words
+from lungzoo.suites.report.protocol import UNKNOWN_PATIENTS, names_patients, protocol_in_words
 from lungzoo.suites.report.results import ArmResults, SuiteResults
 from lungzoo.tracking.record import SuitePlan
 
@@ -96,7 +96,8 @@ def table_of(results: SuiteResults, analysis: Analysis, classes: Classes = NO_CL
             f"Holm-corrected over {len(analysis.comparison.p)} pair(s), 5%.",
         )
     enhanced = enhancement_in_words(results.plan.tuned, analysis.primary, analysis.comparison, analysis.compared)
-    remarks = [*_nothing_learned(results), *enhanced, *remarks, *classes.remarks, *analysis.notes]
+    unknown = [] if all(names_patients(record.split) for record in finished) else [UNKNOWN_PATIENTS]
+    remarks = [*_nothing_learned(results), *enhanced, *remarks, *unknown, *classes.remarks, *analysis.notes]
     return ResultTable(results.plan, rows, protocol_in_words(results.plan, finished), tuple(remarks))
 
 

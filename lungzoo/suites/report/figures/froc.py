@@ -16,8 +16,9 @@ from lungzoo.suites.report.report import Report
 @report_figure("froc", title="Are the lesions found?", order=80)
 def froc(report: Report) -> Any:
     """FROC: share of the lesions that are hit (intersection over union of 0.1 or more) against false positives per
-    slice, and per volume where the test set has whole stacks of slices. The number is the mean sensitivity at 1/8, 1/4,
-    1/2, 1, 2, 4 and 8 false positives, which over volumes is the LUNA16 score."""
+    slice and, where two or more of a volume's test slices follow one another, per stack of them, which may be only
+    part of the volume. The number is the mean sensitivity at LUNA16's seven rates: 1/8, 1/4, 1/2, 1, 2, 4 and 8 false
+    positives."""
     arms, evidence, names = report.results.with_results, report.evidence, names_of(report)
     shown = shown_lines(arms, lambda arm: _has_lesions(evidence[arm.arm].curves))
     if not shown:
@@ -31,13 +32,18 @@ def froc(report: Report) -> Any:
         for place, curve in curves_here:
             _draw(panel, curve, place, names[shown[place].arm])
         panel.set_xscale("log", base=2)
-        panel.set(xlim=(1 / 8, 8), ylim=(0, 1.02), xlabel=curves_here[0][1].axis)
+        panel.set(xlim=(1 / 8, 8), ylim=(0, 1.02), xlabel=_axis(curves_here[0][1]))
         panel.set_xticks(FALSE_POSITIVE_RATES, ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
         panel.grid(color=GRID)
         panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
     flat[0].set_ylabel("Lesion sensitivity")
     say_rest(figure, len(shown), len(arms))
     return figure
+
+
+def _axis(curve: Froc) -> str:
+    """Name the axis. A record does not say how many slices a volume has, so none is said to be whole."""
+    return curve.axis if curve.per == "slice" else "False positives per stack of slices"
 
 
 def _has_lesions(curves: Curves | None) -> bool:

@@ -129,9 +129,9 @@ _WORDS = {
     "expected_calibration_error": "ECE",
     "brier": "Brier score",
     "froc_score_per_slice": "FROC score, slices",
-    "froc_score_per_volume": "FROC score, volumes (LUNA16)",
+    "froc_score_per_volume": "FROC score, stacks of slices",
     "sensitivity_at_1_fp_per_slice": "Sensitivity at 1 FP per slice",
-    "sensitivity_at_1_fp_per_volume": "Sensitivity at 1 FP per volume",
+    "sensitivity_at_1_fp_per_volume": "Sensitivity at 1 FP per stack of slices",
 }
 
 

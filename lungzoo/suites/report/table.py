@@ -143,6 +143,12 @@ def means_over_runs(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return found
 
 
+def of_curves(arm: ArmResults) -> dict[str, float]:
+    """Return figures of calibration and detection of an arm, means over runs; those of classes have a table."""
+    found = means_over_runs([record.curves for record in arm.finished])
+    return {name: value for name, value in found.items() if not name.startswith("label_")}
+
+
 def _plain(row: Row) -> dict[str, Any]:
     """Return plain values; of arms that predict no classes what they were before there were any."""
     values = asdict(row)

@@ -85,6 +85,23 @@ def test_stacks_of_slices_are_not_called_volumes(study):
     assert "which may be only part of the volume" in page
 
 
+def test_numbers_beside_pooled_curves_are_means_over_runs_as_in_the_table(study):
+    for seed, (probability, error, score) in enumerate([(0.9, 0.02, 0.4), (0.6, 0.08, 0.8)]):
+        run = study.plan("scratch", seed)
+        figures = {"expected_calibration_error": error, "froc_score_per_slice": score}
+        study.finish(run, case_table([0.5, 0.6]), curves=figures)
+        leave(study, run, probability)
+    report = build_report(study.suite, study.tracker, DRAWS)
+    pooled = report.evidence["unet_mobilenetv2 / scratch"].curves
+    assert pooled.calibration.expected_calibration_error != pytest.approx(0.05)
+    calibration = FIGURES.get("calibration").draw(report).legends[0].get_texts()
+    froc = FIGURES.get("froc").draw(report).axes[0].get_legend().get_texts()
+    assert [text.get_text().rpartition(", ")[2] for text in (*calibration, *froc)] == ["ECE 0.0500", "0.600"]
+    page = to_html(report)
+    assert ">0.0500</td>" in page
+    assert ">0.6000</td>" in page
+
+
 def test_the_forest_shows_the_means_of_the_table(whole_report):
     report = whole_report
     axes = FIGURES.get("forest").draw(report).axes[0]

@@ -63,6 +63,11 @@ def verdict(row: Row) -> str:
     return f"{row.status}: {row.reason}" if row.reason else row.status
 
 
+def area_of(row: Row, prefix: str = "label_") -> dict[str, float]:
+    """Return the area under the ROC curve of an arm, of two classes or of more; {} without one."""
+    return row.classes.get(prefix + "auc") or row.classes.get(prefix + "macro_auc") or {}
+
+
 def _identity() -> list[Column]:
     return [
         Column("Arm", lambda row: row.arm + (" ★" if row.selected else ""), lambda row: row.arm, 0, "★: chosen"),
@@ -88,17 +93,14 @@ def _scores(table: ResultTable) -> list[Column]:
 
 
 def _classes() -> list[Column]:
-    def area(row: Row) -> dict[str, float]:
-        return row.classes.get("label_auc") or row.classes.get("label_macro_auc") or {}
-
     def balanced(row: Row) -> float:
         return row.classes.get("label_balanced_accuracy", {}).get("mean", math.nan)
 
     return [
         Column(
             "AUC [95% CI]",
-            lambda row: with_interval(area(row)) if area(row) else "–",
-            lambda row: area(row).get("mean", math.nan),
+            lambda row: with_interval(area_of(row)) if area_of(row) else "–",
+            lambda row: area_of(row).get("mean", math.nan),
             1,
             "Area under the ROC curve of the predicted classes, over slices",
         ),

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from lungzoo.statistics.paired import Comparison
+from lungzoo.suites.plain import plain
 from lungzoo.suites.report.analysis import Analysis
 from lungzoo.suites.report.classes import NO_CLASSES, Classes
 from lungzoo.suites.report.enhancement import enhancement_in_words
@@ -79,7 +78,7 @@ class ResultTable:
             "primary_metric": self.plan.primary_metric,
             "protocol": list(self.protocol),
             "remarks": list(self.remarks),
-            "rows": [_without_nan(_plain(row)) for row in self.rows],
+            "rows": [plain(_values(row)) for row in self.rows],
         }
 
 
@@ -149,14 +148,7 @@ def of_curves(arm: ArmResults) -> dict[str, float]:
     return {name: value for name, value in found.items() if not name.startswith("label_")}
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def _values(row: Row) -> dict[str, Any]:
     """Return plain values; of arms that predict no classes what they were before there were any."""
     values = asdict(row)
     return values if row.classes else {key: value for key, value in values.items() if key != "classes"}
-
-
-def _without_nan(value: Any) -> Any:
-    """Replace NaN by None, which JSON has a word for."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not np.isfinite(value) else value

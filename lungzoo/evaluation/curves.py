@@ -28,7 +28,8 @@ class Curves:
         thresholds: figures at other thresholds.
         pooled: pixels of all cases together.
         slices: candidates of each slice.
-        volumes: candidates of each volume of neighbouring slices; empty where the set has none.
+        volumes: candidates of each volume's stack of neighbouring slices, which may be a part of it; empty where the
+            set has none.
     """
 
     calibration: CalibrationCounts
@@ -63,7 +64,7 @@ class Curves:
         )
 
     def froc(self) -> tuple[Froc, ...]:
-        """Return the curve over slices and, where there are volumes, the one over volumes."""
+        """Return the curve over slices and, where there are stacks, the one over stacks, whose `per` is "volume"."""
         over_volumes = (froc(list(self.volumes), "volume"),) if self.volumes else ()
         return (froc(list(self.slices), "slice"), *over_volumes)
 

@@ -27,7 +27,7 @@ class _Slice:
 
 @dataclass(frozen=True)
 class Scan:
-    """Neighbouring slices of one volume.
+    """Neighbouring slices of one volume: all of them, or those that the dataset has.
 
     Args:
         volume, patient: its names.

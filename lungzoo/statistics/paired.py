@@ -167,7 +167,15 @@ def _spread(sums: PatientSums, first: np.ndarray, second: np.ndarray, error: np.
     parts = [seed_part(*arm, sums.fold) for arm in zip(sums.totals, sums.counts, strict=True)]
     df = np.full(len(first), np.count_nonzero(sums.counts[0][0]) - 1.0)
     both = [[parts[one], parts[other]] for one, other in zip(first, second, strict=True)]
-    return spread_of(error**2, df, both, pooled(parts))
+    return spread_of(error**2, df, both, pooled([parts[arm] for arm in _distinct(sums)]))
+
+
+def _distinct(sums: PatientSums) -> list[int]:
+    """Return the first arm of each set of equal ones: the same networks told twice are no further evidence."""
+    found: dict[tuple[bytes, bytes], int] = {}
+    for number, (totals, counts) in enumerate(zip(sums.totals, sums.counts, strict=True)):
+        found.setdefault((totals.tobytes(), counts.tobytes()), number)
+    return list(found.values())
 
 
 def _matrix(first: np.ndarray, second: np.ndarray, different: np.ndarray, arms: int) -> np.ndarray:

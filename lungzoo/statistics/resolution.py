@@ -34,6 +34,9 @@ class Resolution:
 def resolution(comparison: Comparison, metric: str = "Dice", power: float = 0.8, alpha: float = 0.05) -> Resolution:
     """Say how large a difference must be for this test set to find it, for the median pair of arms.
 
+    Pairs whose two arms have the same values, such as two second stages behind the same networks, say nothing of it and
+    are left out.
+
     Args:
         comparison: of the arms.
         metric: its name, for the sentence.
@@ -44,13 +47,15 @@ def resolution(comparison: Comparison, metric: str = "Dice", power: float = 0.8,
     Power Analysis, section 2.4, for the same with known spread.
     """
     _check(power, alpha)
-    smallest = float(np.median(detectable(comparison.spread, power, alpha)))
+    pairs = len(comparison.p)
+    differ = comparison.spread.patient > 0
+    told = differ if differ.any() else np.ones(pairs, bool)
+    smallest = float(np.median(detectable(comparison.spread, power, alpha)[told]))
     seeds = comparison.seeds
     several = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()}–{seeds.max()}"
     of_seeds = f", {several} seeds" if comparison.over_seeds.all() else ""
-    pair = (
-        "one pair" if len(comparison.p) == 1 else f"the median of {len(comparison.p)} pairs, before Holm's correction"
-    )
+    counted = f"{pairs} pairs" if told.all() else f"the {told.sum()} of {pairs} pairs whose arms differ"
+    pair = "one pair" if pairs == 1 else f"the median of {counted}, before Holm's correction"
     rest = f"{pair}, {comparison.patients} patients, {comparison.cases} cases{of_seeds}"
     return _in_words(smallest, comparison.patients, metric, power, alpha, rest, bool(comparison.over_seeds.all()))
 

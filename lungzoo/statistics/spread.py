@@ -136,7 +136,11 @@ def seed_part(totals: np.ndarray, counts: np.ndarray, fold: np.ndarray) -> SeedP
 
 
 def pooled(parts: list[SeedPart]) -> SeedPart | None:
-    """Return what seeds do to one training of an average arm (share 1), or None where no arm has two seeds."""
+    """Return what seeds do to one training of an average arm (share 1), or None where no arm has two seeds.
+
+    Args:
+        parts: of arms that are trained independently; one whose networks are another's would count twice.
+    """
     known = [part for part in parts if not np.isnan(part.observed)]
     if not known:
         return None

@@ -55,6 +55,16 @@ def test_seed_noise_is_not_claimed():
     assert conditional > 50
 
 
+def test_arms_that_are_the_same_networks_tell_no_more_of_seeds():
+    one, other = arms(np.random.default_rng(4), [0, 0], 3, 30, 0.02)
+    who = np.repeat(np.arange(30), 3)
+    two, four = (compare(each, who, draws=500) for each in ([one, other], [one, one, one, other]))
+    apart = four.second == 3
+    assert four.spread.patient[~apart].tolist() == [0, 0, 0]
+    for name in ("seed", "observed", "seed_df"):
+        assert getattr(four.spread, name)[apart].tolist() == getattr(two.spread, name).tolist() * 3
+
+
 def test_unequal_numbers_of_seeds():
     values = arms(np.random.default_rng(2), [0, 0, 0.2], 5, 30, 0.01)
     found = compare([values[0], values[1, :3], values[2, :1]], np.repeat(np.arange(30), 3), draws=500)

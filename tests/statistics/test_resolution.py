@@ -33,6 +33,15 @@ def test_seeds_make_it_larger():
     assert "40 patients, 40 cases, 3 seeds" in loud.sentence
 
 
+def test_arms_that_are_the_same_networks_do_not_make_it_smaller():
+    one, other = np.random.default_rng(2).beta(5, 2, (2, 3, 40))
+    two, four = (compare(each, np.arange(40), draws=500) for each in ([one, other], [one, one, one, other]))
+    assert resolution(four).difference == pytest.approx(resolution(two).difference)
+    assert "(two-sided 5%, the median of the 3 of 6 pairs whose arms differ, before Holm's correction, 40 patients, " in (
+        resolution(four).sentence
+    )
+
+
 def test_five_patients_can_show_nothing():
     found = resolution(compare(np.random.default_rng(1).random((2, 3, 5)), np.arange(5), draws=500), metric="IoU")
     assert math.isinf(found.difference)

@@ -115,6 +115,7 @@ def test_enhancement_that_helped(turned):
     (line,) = words(0.05, turned=turned)
     assert line.startswith("Enhancement 'better' helped: Dice differs from 'd' by +0.0")
     assert line.endswith("It took 20 trials, 60 epochs and 2.0 h of training on the same split.")
+    assert "], p < 0.001. It took" in line
 
 
 def test_enhancement_that_did_harm():

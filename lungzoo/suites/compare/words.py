@@ -10,7 +10,9 @@ from lungzoo.statistics.bootstrap import FEW_PATIENTS
 from lungzoo.statistics.permutation import smallest_p
 from lungzoo.suites.compare.differences import LEVEL, Compared, Difference, Mean
 from lungzoo.suites.compare.pairs import Pair
-from lungzoo.suites.report.columns import number
+from lungzoo.suites.plain import plain
+from lungzoo.suites.report.numbers import number
+from lungzoo.suites.report.protocol import UNKNOWN_PATIENTS, names_patients
 
 UNCORRECTED = "Each interval covers 95% by itself; only p is corrected, over the pairs of this one metric."
 
@@ -59,8 +61,9 @@ def remarks(compared: Compared) -> tuple[str, ...]:
         (pair.first.config.score.threshold, pair.second.config.score.threshold) for pair in compared.pairs
     }  # fmt: skip
     found += [f"Thresholds differ, {a:g} and {b:g}: each belongs to its arm." for a, b in sorted(thresholds) if a != b]
-    leaks = {record.split.get("leakage", "") for pair in compared.pairs for arm in (pair.first, pair.second)
-             for record in arm.finished}  # fmt: skip
+    splits = [record.split for pair in compared.pairs for arm in (pair.first, pair.second) for record in arm.finished]
+    found += [] if all(map(names_patients, splits)) else [UNKNOWN_PATIENTS]
+    leaks = {split.get("leakage", "") for split in splits}
     return (*found, *sorted(leaks - {""}), *compared.notes)
 
 
@@ -80,8 +83,7 @@ def to_dict(compared: Compared) -> dict[str, Any]:
     ]
     resolution = asdict(compared.resolution)
     found = {"first": compared.first.name, "second": compared.second.name, "pairs": pairs, "resolution": resolution}
-    plain: dict[str, Any] = _without_nan({**found, "remarks": list(remarks(compared))})
-    return plain
+    return dict(plain({**found, "remarks": remarks(compared)}))
 
 
 def _holds_up(difference: Difference) -> str:
@@ -121,11 +123,3 @@ def _values(difference: Difference) -> dict[str, Any]:
     values = {key: value for key, value in vars(difference).items() if key not in ("metric", "first", "second")}
     means = {"first_mean": asdict(difference.first), "second_mean": asdict(difference.second)}
     return {"metric": difference.metric.name, **means, **values}
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from lungzoo.suites.report.columns import number, with_interval
+from lungzoo.suites.report.columns import area_of
 from lungzoo.suites.report.names import short_names
+from lungzoo.suites.report.numbers import number, with_interval
 from lungzoo.suites.report.table import ResultTable, Row
 
 HEADINGS = (
@@ -28,11 +29,6 @@ def class_grid(table: ResultTable) -> list[list[str]]:
             if any(prefix + name in row.classes for name in ("auc", "macro_auc")):
                 rows.append([names[row.arm], unit, *_cells(row, prefix)])
     return rows
-
-
-def area_of(row: Row, prefix: str = "label_") -> dict[str, float]:
-    """Return the area of an arm, whichever it has; {} without one."""
-    return row.classes.get(prefix + "auc") or row.classes.get(prefix + "macro_auc") or {}
 
 
 def _cells(row: Row, prefix: str) -> list[str]:

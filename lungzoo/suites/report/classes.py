@@ -12,6 +12,7 @@ from lungzoo.metrics.roc import mean_roc_area
 from lungzoo.statistics.permutation import holm
 from lungzoo.statistics.ranking import auc_draws, balanced_accuracy_draws, ends_of, resampled_p, resamples
 from lungzoo.suites.report.names import short_names
+from lungzoo.suites.report.numbers import p_value
 from lungzoo.suites.report.results import ArmResults, SuiteResults
 
 # Of intervals; probabilities that are corrected over many pairs need all that there are.
@@ -213,8 +214,8 @@ def _differences(results: SuiteResults, arms: list[ArmResults], names: dict[str,
     pairs = {pair: areas[pair[0]] - areas[pair[1]] for pair in combinations(areas, 2)}
     p = np.array([resampled_p(values[1:], drawn.patients) for values in pairs.values()])
     return [
-        f"AUC of slices, {first} minus {second}: {_difference(values)}; {_told(corrected)}, p {_p(alone)}, "
-        f"Holm-corrected over {len(pairs)} pair(s) p {_p(corrected)}."
+        f"AUC of slices, {first} minus {second}: {_difference(values)}; {_told(corrected)}, p {p_value(alone)}, "
+        f"Holm-corrected over {len(pairs)} pair(s) p {p_value(corrected)}."
         for ((first, second), values), alone, corrected in zip(pairs.items(), p, holm(p), strict=True)
     ]
 
@@ -227,10 +228,6 @@ def _difference(values: np.ndarray) -> str:
 
 def _told(corrected: float) -> str:
     return "told apart" if corrected <= ALPHA else "not told apart"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 def _unmarked(arms: list[ArmResults], names: dict[str, str]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lungzoo.metrics.contract import METRICS
+from lungzoo.suites.report.numbers import duration, number, with_interval
 from lungzoo.suites.report.table import ResultTable, Row
 
 # Metrics beside the primary one, most telling first.
@@ -62,28 +63,9 @@ def verdict(row: Row) -> str:
     return f"{row.status}: {row.reason}" if row.reason else row.status
 
 
-def number(value: float, digits: int = 3) -> str:
-    """Return a fixed number of decimals, 0 without a sign, or a dash for NaN."""
-    return f"{value:z.{digits}f}" if math.isfinite(value) else "–"
-
-
-def with_interval(figure: dict[str, float], digits: int = 3) -> str:
-    """Return "0.712 [0.640, 0.780]", without brackets where there is no interval."""
-    ends = (figure["low"], figure["high"])
-    interval = f" [{number(ends[0], digits)}, {number(ends[1], digits)}]" if all(map(math.isfinite, ends)) else ""
-    return number(figure["mean"], digits) + interval
-
-
-def duration(seconds: float) -> str:
-    """Return "48 s", "3 m 20 s" or "2 h 05 m"."""
-    if not math.isfinite(seconds):
-        return "–"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
+def area_of(row: Row, prefix: str = "label_") -> dict[str, float]:
+    """Return the area under the ROC curve of an arm, of two classes or of more; {} without one."""
+    return row.classes.get(prefix + "auc") or row.classes.get(prefix + "macro_auc") or {}
 
 
 def _identity() -> list[Column]:
@@ -111,17 +93,14 @@ def _scores(table: ResultTable) -> list[Column]:
 
 
 def _classes() -> list[Column]:
-    def area(row: Row) -> dict[str, float]:
-        return row.classes.get("label_auc") or row.classes.get("label_macro_auc") or {}
-
     def balanced(row: Row) -> float:
         return row.classes.get("label_balanced_accuracy", {}).get("mean", math.nan)
 
     return [
         Column(
             "AUC [95% CI]",
-            lambda row: with_interval(area(row)) if area(row) else "–",
-            lambda row: area(row).get("mean", math.nan),
+            lambda row: with_interval(area_of(row)) if area_of(row) else "–",
+            lambda row: area_of(row).get("mean", math.nan),
             1,
             "Area under the ROC curve of the predicted classes, over slices",
         ),

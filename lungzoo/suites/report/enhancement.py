@@ -6,6 +6,7 @@ import numpy as np
 
 from lungzoo.metrics.contract import CaseMetric
 from lungzoo.statistics.paired import Comparison
+from lungzoo.suites.report.numbers import p_value
 from lungzoo.tracking.record import OTHER_SPLIT, TunedArm
 
 _HOUR_S = 3600
@@ -55,7 +56,7 @@ def _helped(arm: TunedArm, metric: CaseMetric, comparison: Comparison | None, co
     unit = f" {metric.unit}" if metric.unit else ""
     return (
         f"{name} {verdict}: {metric.title} differs from '{arm.baseline}' by {difference:+.3f}{unit} "
-        f"[{ends[0]:+.3f}, {ends[1]:+.3f}], p = {comparison.p_holm[place]:.3f}."
+        f"[{ends[0]:+.3f}, {ends[1]:+.3f}], p {p_value(comparison.p_holm[place])}."
     )
 
 

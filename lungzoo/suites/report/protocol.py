@@ -17,6 +17,15 @@ _KEPT = {
     ),
     "case": ("slice (the set names no patients, and slices of one may be in two parts)", "counted as patients"),
 }
+UNKNOWN_PATIENTS = (
+    "The set names no patients, and images of one person count as several: intervals are too narrow, and arms are told "
+    "apart too easily."
+)
+
+
+def names_patients(split: dict[str, Any]) -> bool:
+    """Return whether the patients of a split are known; where they are not, each image counts as one."""
+    return split.get("grouping") not in (UNNAMED, "case")
 
 
 def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, ...]:
@@ -35,14 +44,20 @@ def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, 
     seeds = sorted({record.seed for record in finished})
     over = f", means over seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f", seed {seeds[0]}"
     lines.append(_choice_in_words(record))
-    drawn = "patients and seeds" if len(seeds) > 1 else "patients"
-    lines.append(f"Test split predicted once per run{over}. [ ]: 95% interval over {drawn}.")
+    lines.append(f"Test split predicted once per run{over}. [ ]: 95% interval over {_drawn(record, len(seeds))}.")
     lines.append(
         "Means over slices with a lesion; FP lesions: a slice, over all; FP: share of lesion-free slices marked."
     )
     lines += _known_spacing(list(per_fold.values()), counts["lesion"])
     lines += sorted({text for record in finished if (text := record.split["leakage"])})
     return tuple(lines)
+
+
+def _drawn(record: RunRecord, seeds: int) -> str:
+    """Say what intervals are over."""
+    if not names_patients(record.split):
+        return ("seeds and " if seeds > 1 else "") + "images, whose patients are unknown: too narrow"
+    return "patients and seeds" if seeds > 1 else "patients"
 
 
 def _known_spacing(records: list[RunRecord], lesions: int) -> list[str]:

@@ -8,8 +8,9 @@ import re
 from lungzoo.config import ExperimentConfig
 from lungzoo.models.served import LOADER, shapes_of
 from lungzoo.models.starts import effective_model
-from lungzoo.suites.report.columns import number, verdict, with_interval
+from lungzoo.suites.report.columns import verdict
 from lungzoo.suites.report.formats.markdown import to_markdown
+from lungzoo.suites.report.numbers import number, with_interval
 from lungzoo.suites.report.report import Report
 from lungzoo.suites.report.table import Row
 from lungzoo.tracking.record import RunRecord

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from lungzoo.statistics.paired import Comparison
+from lungzoo.suites.plain import plain
 from lungzoo.suites.report.analysis import Analysis
 from lungzoo.suites.report.classes import NO_CLASSES, Classes
 from lungzoo.suites.report.enhancement import enhancement_in_words
-from lungzoo.suites.report.protocol import protocol_in_words
+from lungzoo.suites.report.protocol import UNKNOWN_PATIENTS, names_patients, protocol_in_words
 from lungzoo.suites.report.results import ArmResults, SuiteResults
 from lungzoo.tracking.record import SuitePlan
 
@@ -79,7 +78,7 @@ class ResultTable:
             "primary_metric": self.plan.primary_metric,
             "protocol": list(self.protocol),
             "remarks": list(self.remarks),
-            "rows": [_without_nan(_plain(row)) for row in self.rows],
+            "rows": [plain(_values(row)) for row in self.rows],
         }
 
 
@@ -96,7 +95,8 @@ def table_of(results: SuiteResults, analysis: Analysis, classes: Classes = NO_CL
             f"Holm-corrected over {len(analysis.comparison.p)} pair(s), 5%.",
         )
     enhanced = enhancement_in_words(results.plan.tuned, analysis.primary, analysis.comparison, analysis.compared)
-    remarks = [*_nothing_learned(results), *enhanced, *remarks, *classes.remarks, *analysis.notes]
+    unknown = [] if all(names_patients(record.split) for record in finished) else [UNKNOWN_PATIENTS]
+    remarks = [*_nothing_learned(results), *enhanced, *remarks, *unknown, *classes.remarks, *analysis.notes]
     return ResultTable(results.plan, rows, protocol_in_words(results.plan, finished), tuple(remarks))
 
 
@@ -142,14 +142,13 @@ def means_over_runs(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return found
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def of_curves(arm: ArmResults) -> dict[str, float]:
+    """Return figures of calibration and detection of an arm, means over runs; those of classes have a table."""
+    found = means_over_runs([record.curves for record in arm.finished])
+    return {name: value for name, value in found.items() if not name.startswith("label_")}
+
+
+def _values(row: Row) -> dict[str, Any]:
     """Return plain values; of arms that predict no classes what they were before there were any."""
     values = asdict(row)
     return values if row.classes else {key: value for key, value in values.items() if key != "classes"}
-
-
-def _without_nan(value: Any) -> Any:
-    """Replace NaN by None, which JSON has a word for."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -10,7 +10,8 @@ import numpy as np
 
 from lungzoo.evaluation.score import counted
 from lungzoo.metrics.contract import METRICS
-from lungzoo.suites.report.columns import number, with_interval
+from lungzoo.suites.plain import plain
+from lungzoo.suites.report.numbers import number, with_interval
 from lungzoo.suites.reproduce.original import PRIMARY, Original
 from lungzoo.tracking.record import RunRecord
 from lungzoo.tracking.shown import flatten
@@ -186,9 +187,4 @@ def to_dict(outcome: Outcome) -> dict[str, Any]:
         "reproduced": outcome.reproduced,
         "changes": [vars(change) for change in outcome.changes],
     }
-    values["recorded"] = {key: _finite(value) for key, value in outcome.recorded.items()}
-    return {key: _finite(value) for key, value in values.items()}
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return dict(plain(values))

@@ -9,7 +9,7 @@ from typing import Any
 from lungzoo.evaluation.labels import auc_in_words
 from lungzoo.evaluation.score import LABEL_ACCURACY
 from lungzoo.metrics.contract import METRICS
-from lungzoo.suites.report.columns import number, with_interval
+from lungzoo.suites.report.numbers import number, with_interval
 from lungzoo.suites.report.protocol import split_in_words
 from lungzoo.suites.sharing.limits import limits_of
 from lungzoo.tracking.record import RunRecord

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lungzoo.data.splits.split import UNNAMED
+from lungzoo.suites.report.protocol import names_patients
 from lungzoo.tracking.record import RunRecord
 from lungzoo.weights.manifest import WeightsManifest
 
@@ -27,7 +27,7 @@ def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
         found.insert(0, f"**{split['leakage']}**")
     if split["patients"]["test"] < FEW_PATIENTS:
         found.append(f"Only {split['patients']['test']} test patients: the intervals are rough.")
-    if split["grouping"] in (UNNAMED, "case"):
+    if not names_patients(split):
         found.append("The dataset names no patients: the counts of patients above are of images.")
     if not record.counts.get("empty"):
         found.append("No test slice was free of lesions: how often it marks something in healthy lung is not known.")

@@ -105,15 +105,15 @@ DRAWS = 200
 READERS = ("agreement_model_readers", "agreement_readers_pairwise", "agreement_model_rest", "agreement_reader_rest")
 
 
-def leave(study, run) -> None:
-    """Leave a history and curves, as a run does."""
+def leave(study, run, probability: float = 0.8) -> None:
+    """Leave a history and curves, as a run does whose lesion pixels have this probability."""
     folder = study.tracker.folder / run.fingerprint
     history = [{"loss": 1.0 - 0.1 * epoch, "val_dice": 0.1 * epoch} for epoch in range(4)]
     (folder / "history.json").write_text(json.dumps(history))
     reference = np.zeros((8, 8), bool)
     reference[2:5, 2:5] = True
-    probability = np.where(reference, 0.8, 0.1)
-    counts = Curves.of(probability, reference, probability > 0.5, 1)
+    found = np.where(reference, probability, 0.1)
+    counts = Curves.of(found, reference, found > 0.5, 1)
     (folder / "curves.json").write_text(json.dumps(counts.to_dict()))
 
 

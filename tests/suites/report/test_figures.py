@@ -1,5 +1,7 @@
 """Every registered figure, on whole and on meagre suites."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from lungzoo.suites.report.figures import drawing as drawing_room
 from lungzoo.suites.report.figures.contract import FIGURES, figures_in_order
 from lungzoo.suites.report.figures.ranks import stretches
 from lungzoo.suites.report.figures.style import WIDTH_IN, save
+from lungzoo.suites.report.formats.html.page import to_html
 from lungzoo.suites.report.report import build_report
 
 from .conftest import DRAWS, case_table, leave
@@ -53,11 +56,50 @@ def test_more_arms_than_colours_say_how_many_are_shown(study):
         study.finish(run, case_table(rng.random(12).tolist()), val_dice=number / 20)
         leave(study, run)
     figures = drawn(build_report(study.suite, study.tracker, DRAWS))
-    for name in ("learning", "calibration", "froc"):
+    for name in ("cost", "learning", "calibration", "froc"):
         figure = figures[name]
         legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
         titles = {legend.get_title().get_text() for legend in legends if legend}
         assert titles == {"The first 8 of 11 arms, in the order of the table."}
+    assert [len(axes.collections[-1].get_offsets()) for axes in figures["cost"].axes] == [8, 8, 8]
+
+
+def test_stacks_of_slices_are_not_called_volumes(study):
+    run = study.plan()
+    study.finish(
+        run, case_table([0.5, 0.6]), curves={"froc_score_per_volume": 0.25, "sensitivity_at_1_fp_per_volume": 0.5}
+    )
+    leave(study, run)
+    path = study.tracker.folder / run.fingerprint / "curves.json"
+    counts = json.loads(path.read_text())
+    path.write_text(json.dumps({**counts, "volumes": counts["slices"]}))
+    report = build_report(study.suite, study.tracker, DRAWS)
+    axes = FIGURES.get("froc").draw(report).axes
+    assert [each.get_xlabel() for each in axes] == [
+        "False positives per slice",
+        "False positives per stack of slices",
+    ]
+    page = to_html(report)
+    assert "FROC score, stacks of slices" in page
+    assert "Sensitivity at 1 FP per stack of slices" in page
+    assert "which may be only part of the volume" in page
+
+
+def test_numbers_beside_pooled_curves_are_means_over_runs_as_in_the_table(study):
+    for seed, (probability, error, score) in enumerate([(0.9, 0.02, 0.4), (0.6, 0.08, 0.8)]):
+        run = study.plan("scratch", seed)
+        figures = {"expected_calibration_error": error, "froc_score_per_slice": score}
+        study.finish(run, case_table([0.5, 0.6]), curves=figures)
+        leave(study, run, probability)
+    report = build_report(study.suite, study.tracker, DRAWS)
+    pooled = report.evidence["unet_mobilenetv2 / scratch"].curves
+    assert pooled.calibration.expected_calibration_error != pytest.approx(0.05)
+    calibration = FIGURES.get("calibration").draw(report).legends[0].get_texts()
+    froc = FIGURES.get("froc").draw(report).axes[0].get_legend().get_texts()
+    assert [text.get_text().rpartition(", ")[2] for text in (*calibration, *froc)] == ["ECE 0.0500", "0.600"]
+    page = to_html(report)
+    assert ">0.0500</td>" in page
+    assert ">0.6000</td>" in page
 
 
 def test_the_forest_shows_the_means_of_the_table(whole_report):

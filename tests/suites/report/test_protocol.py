@@ -1,5 +1,7 @@
 """The sentences under a table: what was kept together, and what leaks."""
 
+from dataclasses import replace
+
 import pytest
 
 from lungzoo.data.splits.split import UNNAMED
@@ -27,6 +29,24 @@ def test_what_was_kept_together(study, cases, grouping, sentence):
     record = study.finish(run, cases([0.5, 0.7]))
     study.finish(run, cases([0.5, 0.7]), split={**record.split, "grouping": grouping})
     assert sentence in build_report(study.suite, study.tracker, 200).table.protocol
+
+
+@pytest.mark.parametrize("grouping", [UNNAMED, "case"])
+def test_images_without_patients_are_not_called_patients(study, cases, grouping):
+    record = study.finish(study.plan(), cases([0.5, 0.7]))
+    named = build_report(study.suite, study.tracker, 200).table
+    study.tracker.records[record.fingerprint] = replace(record, split={**record.split, "grouping": grouping})
+    unnamed = build_report(study.suite, study.tracker, 200).table
+    once = "Test split predicted once per run, seed 0. [ ]: 95% interval over "
+    assert f"{once}patients." in named.protocol
+    assert f"{once}images, whose patients are unknown: too narrow." in unnamed.protocol
+    assert [line for line in unnamed.remarks if line not in named.remarks] == [
+        "The set names no patients, and images of one person count as several: intervals are too narrow, and arms are "
+        "told apart too easily."
+    ]
+    study.finish(study.plan(seed=1), cases([0.5, 0.7]), split={**record.split, "grouping": grouping})
+    protocol = build_report(study.suite, study.tracker, 200).table.protocol
+    assert protocol[4].endswith("95% interval over seeds and images, whose patients are unknown: too narrow.")
 
 
 def test_leaks_that_were_found_later_are_said_once(study, cases):

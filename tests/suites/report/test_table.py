@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lungzoo.suites.report.columns import columns, duration, number
+from lungzoo.suites.report.columns import columns
 from lungzoo.suites.report.formats.markdown import to_markdown
+from lungzoo.suites.report.numbers import duration, number, p_value
 from lungzoo.suites.report.report import build_report
 from lungzoo.suites.report.table import means_over_runs
 
@@ -124,6 +125,13 @@ def test_durations(seconds, text):
 
 def test_a_number_that_is_not_there_is_a_dash():
     assert number(float("nan")) == "–"
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.0127, "= 0.013"), (0.001, "= 0.001"), (0.00099, "< 0.001"), (0.0, "< 0.001"), (1.0, "= 1.000")]
+)
+def test_a_p_value_is_never_zero(p, text):
+    assert p_value(p) == text
 
 
 def test_false_positives_are_averaged_per_seed_not_over_their_union(study, cases):

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from lungzoo.evaluation.labels import label_calibration
-from lungzoo.suites.report.class_table import area_of
 from lungzoo.suites.report.classes import Predicted, predicted_slices
-from lungzoo.suites.report.columns import number
+from lungzoo.suites.report.columns import area_of
 from lungzoo.suites.report.figures.contract import report_figure
 from lungzoo.suites.report.figures.style import GRID, MUTED, colour, dash, names_of, new_figure, say_rest, shown_lines
+from lungzoo.suites.report.numbers import number
 from lungzoo.suites.report.report import Report
 
 

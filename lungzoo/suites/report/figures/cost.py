@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from lungzoo.suites.report.figures.contract import report_figure
-from lungzoo.suites.report.figures.style import GRID, MAX_LINES, colour, names_of, new_figure
+from lungzoo.suites.report.figures.style import GRID, MAX_LINES, colour, names_of, new_figure, say_rest
 from lungzoo.suites.report.report import Report
 from lungzoo.suites.report.table import Row
 
@@ -19,17 +19,18 @@ def cost(report: Report) -> Any:
     they differ tenfold. Up and to the left is better where higher is better. Times are of the machine named under the
     table."""
     metric, figures = report.analysis.primary, report.analysis.figures
-    rows = [row for row in report.table.rows if row.seeds and math.isfinite(figures[row.arm][metric.name]["mean"])]
+    known = [row for row in report.table.rows if row.seeds and math.isfinite(figures[row.arm][metric.name]["mean"])]
+    rows = known[:MAX_LINES]
     panels = [(key, title) for key, title in _AXES if any(_known(row, key) for row in rows)]
     if len(rows) < 2 or not panels:
         return None
-    height = 2.9 + 0.16 * math.ceil(min(len(rows), MAX_LINES) / 2)
+    height = 2.9 + 0.16 * math.ceil(len(rows) / 2)
     figure, axes = new_figure(height, 1, len(panels), sharey=True)
     flat = axes.ravel() if len(panels) > 1 else [axes]
     for panel, (key, title) in zip(flat, panels, strict=True):
-        known = [(place, row) for place, row in enumerate(rows) if _known(row, key)]
-        shown = [figures[row.arm][metric.name] for _, row in known]
-        x, colours = [row.cost[key] for _, row in known], [colour(place) for place, _ in known]
+        measured = [(place, row) for place, row in enumerate(rows) if _known(row, key)]
+        shown = [figures[row.arm][metric.name] for _, row in measured]
+        x, colours = [row.cost[key] for _, row in measured], [colour(place) for place, _ in measured]
         panel.vlines(x, [each["low"] for each in shown], [each["high"] for each in shown], colors=colours, lw=1.4)
         panel.scatter(x, [each["mean"] for each in shown], c=colours, s=32, zorder=3)
         panel.set_xscale("log")
@@ -39,8 +40,9 @@ def cost(report: Report) -> Any:
         _plain_ticks(panel)
     flat[0].set_ylabel(metric.title)
     names = names_of(report)
-    handles = [flat[0].plot([], [], "o", color=colour(place))[0] for place in range(min(len(rows), MAX_LINES))]
-    figure.legend(handles, [names[row.arm] for row in rows[:MAX_LINES]], loc="outside lower center", ncols=2)
+    handles = [flat[0].plot([], [], "o", color=colour(place))[0] for place in range(len(rows))]
+    figure.legend(handles, [names[row.arm] for row in rows], loc="outside lower center", ncols=2)
+    say_rest(figure, len(rows), len(known))
     return figure
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lungzoo.suites.report.columns import with_interval
 from lungzoo.suites.report.figures.contract import report_figure
 from lungzoo.suites.report.figures.style import GRID, INK, mark_rows, names_of, new_figure
+from lungzoo.suites.report.numbers import with_interval
 from lungzoo.suites.report.report import Report
 
 

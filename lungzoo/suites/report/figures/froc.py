@@ -10,14 +10,17 @@ from lungzoo.evaluation.curves import Curves
 from lungzoo.metrics.froc import FALSE_POSITIVE_RATES, Froc
 from lungzoo.suites.report.figures.contract import report_figure
 from lungzoo.suites.report.figures.style import GRID, colour, dash, names_of, new_figure, say_rest, shown_lines
+from lungzoo.suites.report.numbers import number
 from lungzoo.suites.report.report import Report
+from lungzoo.suites.report.table import of_curves
 
 
 @report_figure("froc", title="Are the lesions found?", order=80)
 def froc(report: Report) -> Any:
     """FROC: share of the lesions that are hit (intersection over union of 0.1 or more) against false positives per
-    slice, and per volume where the test set has whole stacks of slices. The number is the mean sensitivity at 1/8, 1/4,
-    1/2, 1, 2, 4 and 8 false positives, which over volumes is the LUNA16 score."""
+    slice and, where two or more of a volume's test slices follow one another, per stack of them, which may be only
+    part of the volume. Curves count the candidates of all runs together. The number is a mean over runs, of the mean
+    sensitivity at LUNA16's seven rates: 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives."""
     arms, evidence, names = report.results.with_results, report.evidence, names_of(report)
     shown = shown_lines(arms, lambda arm: _has_lesions(evidence[arm.arm].curves))
     if not shown:
@@ -26,12 +29,13 @@ def froc(report: Report) -> Any:
     panels = max(map(len, found))
     figure, axes = new_figure(3.1 + 0.14 * len(shown) * panels, 1, panels, sharey=True)
     flat = axes.ravel() if panels > 1 else [axes]
-    for number, panel in enumerate(flat):
-        curves_here = [(place, each[number]) for place, each in enumerate(found) if number < len(each)]
+    for column, panel in enumerate(flat):
+        curves_here = [(place, each[column]) for place, each in enumerate(found) if column < len(each)]
         for place, curve in curves_here:
-            _draw(panel, curve, place, names[shown[place].arm])
+            score = of_curves(shown[place]).get(f"froc_score_per_{curve.per}", np.nan)
+            _draw(panel, curve, place, f"{names[shown[place].arm]}, {number(score)}")
         panel.set_xscale("log", base=2)
-        panel.set(xlim=(1 / 8, 8), ylim=(0, 1.02), xlabel=curves_here[0][1].axis)
+        panel.set(xlim=(1 / 8, 8), ylim=(0, 1.02), xlabel=_axis(curves_here[0][1]))
         panel.set_xticks(FALSE_POSITIVE_RATES, ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
         panel.grid(color=GRID)
         panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
@@ -40,11 +44,16 @@ def froc(report: Report) -> Any:
     return figure
 
 
+def _axis(curve: Froc) -> str:
+    """Name the axis. A record does not say how many slices a volume has, so none is said to be whole."""
+    return curve.axis if curve.per == "slice" else "False positives per stack of slices"
+
+
 def _has_lesions(curves: Curves | None) -> bool:
     return curves is not None and any(scan.lesions for scan in curves.slices)
 
 
-def _draw(axes: Any, curve: Froc, place: int, name: str) -> None:
+def _draw(axes: Any, curve: Froc, place: int, label: str) -> None:
     rates = np.geomspace(1 / 8, 8, 49)
     found = [curve.sensitivity_at(float(rate)) for rate in rates]
-    axes.plot(rates, found, dash(place), color=colour(place), lw=1.6, label=f"{name}, {curve.score:.3f}")
+    axes.plot(rates, found, dash(place), color=colour(place), lw=1.6, label=label)

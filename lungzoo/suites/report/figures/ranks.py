@@ -9,6 +9,7 @@ import numpy as np
 
 from lungzoo.suites.report.figures.contract import report_figure
 from lungzoo.suites.report.figures.style import INK, MUTED, names_of, new_figure
+from lungzoo.suites.report.numbers import p_value
 from lungzoo.suites.report.report import Report
 
 _TICKS = 25
@@ -48,8 +49,9 @@ def ranks(report: Report) -> Any:
         axes.plot([rank, rank, end], [0, height, height], color=MUTED, lw=0.9)
         text = f"{names[arms[arm]]}  {rank:.2f} " if left else f" {rank:.2f}  {names[arms[arm]]}"
         axes.text(end, height, text, ha="right" if left else "left", va="center", fontsize=8)
-    p = "" if np.isnan(found.p) else f"Friedman χ² = {found.statistic:.1f}, p {_p(found.p)}, {found.patients} patients"
-    axes.set_title(p, fontsize=8, color=MUTED, pad=10)
+    if not np.isnan(found.p):
+        friedman = f"Friedman χ² = {found.statistic:.1f}, p {p_value(found.p)}, {found.patients} patients"
+        axes.set_title(friedman, fontsize=8, color=MUTED, pad=10)
     return figure
 
 
@@ -69,7 +71,3 @@ def stretches(clique: Sequence[int], order: Sequence[int]) -> list[tuple[int, in
         else:
             found.append((arm, arm))
     return found
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"

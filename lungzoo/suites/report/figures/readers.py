@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from lungzoo.statistics.bootstrap import intervals
-from lungzoo.suites.report.columns import with_interval
 from lungzoo.suites.report.figures.contract import report_figure
 from lungzoo.suites.report.figures.style import GRID, INK, mark_rows, names_of, new_figure
+from lungzoo.suites.report.numbers import with_interval
 from lungzoo.suites.report.report import Report
 from lungzoo.suites.report.results import ArmResults
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from lungzoo.statistics.paired import Comparison
 from lungzoo.statistics.resolution import Resolution
+from lungzoo.suites.plain import plain
 from lungzoo.suites.report.publishing.provenance import provenance
 from lungzoo.suites.report.report import Report
 
@@ -33,7 +33,7 @@ def as_values(report: Report) -> dict[str, Any]:
         "statistics": {"draws": report.draws, "level": 0.95},
         "provenance": provenance(report.results),
     }
-    return dict(_plain(values))
+    return dict(plain(values))
 
 
 def _comparison(comparison: Comparison, arms: tuple[str, ...]) -> dict[str, Any]:
@@ -50,11 +50,3 @@ def _comparison(comparison: Comparison, arms: tuple[str, ...]) -> dict[str, Any]
 
 def _resolution(resolution: Resolution) -> dict[str, Any]:
     return {key: getattr(resolution, key) for key in ("difference", "power", "alpha", "sentence")}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from lungzoo.statistics.paired import Comparison
-from lungzoo.suites.report.columns import Column, columns, number, verdict
+from lungzoo.suites.report.columns import Column, columns, verdict
 from lungzoo.suites.report.names import short_names
+from lungzoo.suites.report.numbers import number, p_value
 from lungzoo.suites.report.report import Report
 from lungzoo.suites.report.table import Row, over_what
 
@@ -146,4 +147,4 @@ def _signed(value: float, digits: int) -> str:
 
 
 def _p(value: float) -> str:
-    return "$<$0.001" if value < 0.001 else escape(number(value))
+    return escape(p_value(value).removeprefix("= "))

@@ -9,9 +9,10 @@ from typing import Any
 
 from lungzoo.metrics.contract import METRICS
 from lungzoo.suites.report.class_table import HEADINGS, LEGEND, class_grid
-from lungzoo.suites.report.columns import columns, number, verdict, with_interval
+from lungzoo.suites.report.columns import columns, verdict
 from lungzoo.suites.report.formats.markdown import to_markdown
 from lungzoo.suites.report.names import short_names
+from lungzoo.suites.report.numbers import p_value, with_interval
 from lungzoo.suites.report.publishing.published import META, PAGE, RESULTS, table_in, with_nan
 from lungzoo.suites.report.table import ResultTable
 
@@ -78,7 +79,8 @@ def _differences(meta: dict[str, Any]) -> str:
     for pair in map(with_nan, meta["comparison"]["pairs"]):
         figure = with_interval({**pair, "mean": pair["difference"]}, primary.digits)
         apart = "yes" if pair["different"] else "no"
-        rows.append([pair["first"], pair["second"], figure, _p(pair["p"]), _p(pair["p_holm"]), apart])
+        p = [p_value(pair[key]).removeprefix("= ") for key in ("p", "p_holm")]
+        rows.append([pair["first"], pair["second"], figure, *p, apart])
     return _grid(["Arm", "minus", f"{primary.title} [95% CI]", "p", "p (Holm)", "Told apart"], rows)
 
 
@@ -108,10 +110,6 @@ def _origin(meta: dict[str, Any]) -> str:
 
 def _listed(values: dict[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in values.items())
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else number(value)
 
 
 def _grid(headings: list[str], rows: list[list[str]]) -> str:

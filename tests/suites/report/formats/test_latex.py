@@ -38,7 +38,7 @@ def test_arms_and_differences_are_two_tables(large_study):
     assert re.search(r"(?m)^scratch & 0\.610 & 0\.526\\,\[0\.\d{3}, 0\.\d{3}\] & b & ", text)
     assert re.search(r"(?m)^imagenet-frozen & imagenet-finetune & 0\.003\\,\[\$-\$0\.\d{3}, 0\.\d{3}\] & 0\.\d", text)
     assert r"\textbf{imagenet-finetune} & \textbf{scratch} & \textbf{0.198" in text
-    assert r"\textbf{$<$0.001}" in text
+    assert r"\textbf{$<$ 0.001}" in text
     assert r"over 120 cases of 40 patients, 3 seed(s), with 95\% intervals" in text
     assert r"All arms: unet\_mobilenetv2." in text
     assert r"Split by patient, seed 0: train/val/test 9/3/4 patients" in text

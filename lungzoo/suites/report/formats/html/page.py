@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from lungzoo.suites.report.class_table import HEADINGS, LEGEND, class_grid
-from lungzoo.suites.report.columns import columns, number, verdict, with_interval
+from lungzoo.suites.report.columns import columns, verdict
 from lungzoo.suites.report.figures.drawing import Drawn, drawing
 from lungzoo.suites.report.names import short_names
+from lungzoo.suites.report.numbers import number, with_interval
 from lungzoo.suites.report.report import Report
-from lungzoo.suites.report.table import means_over_runs
+from lungzoo.suites.report.table import means_over_runs, of_curves
 
 _OVERLAY_WIDTH_PX = 900
 
@@ -114,23 +115,19 @@ def _p(value: float) -> str:
 def _pooled(report: Report) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """Return headings, and by arm figures of all pixels together and of probabilities: means over runs."""
     arms = report.results.with_results
-    found = {arm.arm: means_over_runs([run.pooled | _of_pixels(run.curves) for run in arm.finished]) for arm in arms}
+    found = {arm.arm: means_over_runs([run.pooled for run in arm.finished]) | of_curves(arm) for arm in arms}
     keys = list(dict.fromkeys(name for figures in found.values() for name in figures))
     rows = [(arm, [number(figures.get(name, math.nan), 4) for name in keys]) for arm, figures in found.items()]
     return [_words(name) for name in keys], rows
-
-
-def _of_pixels(curves: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in curves.items() if not name.startswith("label_")}
 
 
 _WORDS = {
     "expected_calibration_error": "ECE",
     "brier": "Brier score",
     "froc_score_per_slice": "FROC score, slices",
-    "froc_score_per_volume": "FROC score, volumes (LUNA16)",
+    "froc_score_per_volume": "FROC score, stacks of slices",
     "sensitivity_at_1_fp_per_slice": "Sensitivity at 1 FP per slice",
-    "sensitivity_at_1_fp_per_volume": "Sensitivity at 1 FP per volume",
+    "sensitivity_at_1_fp_per_volume": "Sensitivity at 1 FP per stack of slices",
 }
 
 

@@ -64,7 +64,7 @@ class Workspace:
             raise storage_error("write to", error) from error
 
     def results(self) -> RunRecord | None:
-        """Return the record of an earlier attempt that finished and was not delivered; other outcomes are tried again."""
+        """Return the record of an attempt that finished and was not delivered; after any other it is tried again."""
         try:
             record = RunRecord.load(self.outbox / "record.json")
         except TrackingError:

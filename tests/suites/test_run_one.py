@@ -76,7 +76,7 @@ class Delivers(Ends):
         self.workspace, self.did = workspace, []
 
     def run(self, job, observe) -> str:
-        self.did.append("delivered" if self.workspace.has_results() else "trained")
+        self.did.append("delivered" if self.workspace.results() else "trained")
         self.workspace.delivered(keep_progress=False)
         return super().run(job, observe)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,7 +133,7 @@ class PreparedDataset:
         if needed not in self._lesion_px:
             areas = np.zeros(len(self), np.int64)
             open_rows = np.arange(len(self)) if self._shut is None else np.flatnonzero(~self._shut)
-            step = max(1, _CHUNK_BYTES // max(1, self.masks[:1].size))
+            step = max(1, _CHUNK_BYTES // math.prod(self.masks.shape[1:]))
             for start in range(0, len(open_rows), step):
                 rows = open_rows[start : start + step]
                 areas[rows] = self.consensus(rows, needed).sum(axis=(1, 2), dtype=np.int64)

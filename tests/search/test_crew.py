@@ -64,7 +64,7 @@ def test_one_process_alone_has_no_chief(crew, tmp_path):
 
 
 def test_two_workers_have_a_chief(crew, tmp_path):
-    crew("import time\nif name == 'chief': time.sleep(60)\n", workers=2).work()
+    crew("import sys\nif name == 'chief': sys.stdin.readline(), sys.stdin.read()\n", workers=2).work()
     assert starts(tmp_path) == ["chief", "worker-1", "worker-2"]
 
 

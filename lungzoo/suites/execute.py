@@ -43,7 +43,8 @@ def run_suite(
         executor: carries out single runs.
         observe: receives events.
         fresh: run everything again, in a new parent run.
-        allow_leakage: run although training has seen the test split; the table says so.
+        allow_leakage: run although training has seen the test split; the table says so, also of runs that had
+            finished before that was found, and so does every later report.
 
     Raises:
         UnknownNameError, ConfigError: an arm cannot run on this dataset; nothing was started.
@@ -51,7 +52,8 @@ def run_suite(
         TrackingError: the store stopped answering; results wait in `runs`.
     """
     experiments = [check_experiment(experiment, dataset, tracker, allow_leakage) for experiment in expand(suite)]
-    plan = plan_suite(suite, experiments, dataset)
+    leaks = [leakage_warning(each, dataset, tracker) for each in experiments] if allow_leakage else []
+    plan = plan_suite(suite, experiments, dataset, leaks)
     with exclusive(runs):
         done = {} if fresh else tracker.find([run.fingerprint for run in plan.runs])
         if tracker.unreadable:
@@ -73,8 +75,7 @@ def run_suite(
                     fresh=fresh,
                     allow_leakage=allow_leakage,
                 )
-            leaks = {leakage_warning(each, dataset, tracker) for each in experiments} if allow_leakage else set[str]()
-            report = build_report(plan, tracker, warnings=sorted(leaks - {""}))
+            report = build_report(plan, tracker)
         except BaseException:
             with suppress(TrackingError):  # the first error is the one to tell
                 tracker.close_suite(suite_id, "interrupted", None)

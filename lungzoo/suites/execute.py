@@ -15,7 +15,9 @@ from lungzoo.executors import Executor, Job
 from lungzoo.experiment import ended_event, record_failure
 from lungzoo.suites.grid import expand, plan_suite
 from lungzoo.suites.report.report import Report, build_report
+from lungzoo.suites.report.results import usable_runs
 from lungzoo.suites.report.summary import summarise_suite
+from lungzoo.tracking.record import SuitePlan
 from lungzoo.tracking.workspace import Workspace, exclusive
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def run_suite(
     fresh: bool = False,
     allow_leakage: bool = False,
 ) -> Report:
-    """Run every arm with every seed that has no finished record, and return the report.
+    """Run every arm with every seed that has no results which the report takes, and return the report.
 
     Args:
         suite: the comparison.
@@ -43,7 +45,8 @@ def run_suite(
         executor: carries out single runs.
         observe: receives events.
         fresh: run everything again, in a new parent run.
-        allow_leakage: run although training has seen the test split; the table says so.
+        allow_leakage: run although training has seen the test split; the table says so, also of runs that had
+            finished before that was found, and so does every later report.
 
     Raises:
         UnknownNameError, ConfigError: an arm cannot run on this dataset; nothing was started.
@@ -51,12 +54,10 @@ def run_suite(
         TrackingError: the store stopped answering; results wait in `runs`.
     """
     experiments = [check_experiment(experiment, dataset, tracker, allow_leakage) for experiment in expand(suite)]
-    plan = plan_suite(suite, experiments, dataset)
+    leaks = [leakage_warning(each, dataset, tracker) for each in experiments] if allow_leakage else []
+    plan = plan_suite(suite, experiments, dataset, leaks)
     with exclusive(runs):
-        done = {} if fresh else tracker.find([run.fingerprint for run in plan.runs])
-        if tracker.unreadable:
-            observe(Note(f"The artifacts of {len(tracker.unreadable)} recorded run(s) are gone; they run again."))
-        finished = {fingerprint for fingerprint, record in done.items() if record.status == "finished"}
+        finished = set[str]() if fresh else _finished(plan, tracker, observe)
         ahead = [pair for pair in zip(plan.runs, experiments, strict=True) if pair[0].fingerprint not in finished]
         observe(SuiteStarted(plan.title, tuple(planned.arm for planned, _ in ahead), len(finished)))
         suite_id = tracker.open_suite(plan, fresh)
@@ -73,8 +74,7 @@ def run_suite(
                     fresh=fresh,
                     allow_leakage=allow_leakage,
                 )
-            leaks = {leakage_warning(each, dataset, tracker) for each in experiments} if allow_leakage else set[str]()
-            report = build_report(plan, tracker, warnings=sorted(leaks - {""}))
+            report = build_report(plan, tracker)
         except BaseException:
             with suppress(TrackingError):  # the first error is the one to tell
                 tracker.close_suite(suite_id, "interrupted", None)
@@ -82,6 +82,21 @@ def run_suite(
         if note := tracker.close_suite(suite_id, "finished", summarise_suite(report)):
             observe(Note(note))
     return report
+
+
+def _finished(plan: SuitePlan, tracker: MlflowTracker, observe: Observer) -> set[str]:
+    """Return which runs need not run again, and say why others do that are recorded as finished."""
+    finished, useless = usable_runs([run.fingerprint for run in plan.runs], tracker)
+    if tracker.unreadable:
+        observe(Note(f"The artifacts of {len(tracker.unreadable)} recorded run(s) are gone; they run again."))
+    if useless:
+        observe(
+            Note(
+                f"The report cannot take the results of {useless} finished run(s): their cases are gone or damaged, or "
+                "another version of the metrics scored them. They run again."
+            )
+        )
+    return finished
 
 
 def run_one(

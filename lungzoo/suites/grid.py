@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lungzoo.config import ArmsConfig, ExperimentConfig, SuiteConfig, TransferConfig
 from lungzoo.content import find_content
 from lungzoo.data.splits.split import split_dataset
@@ -64,8 +66,17 @@ def expand(suite: SuiteConfig) -> list[ExperimentConfig]:
     return experiments
 
 
-def plan_suite(suite: SuiteConfig, experiments: list[ExperimentConfig], dataset: PreparedDataset) -> SuitePlan:
-    """Return the plan of experiments that were checked against the dataset."""
+def plan_suite(
+    suite: SuiteConfig, experiments: list[ExperimentConfig], dataset: PreparedDataset, warnings: Iterable[str] = ()
+) -> SuitePlan:
+    """Return the plan of experiments that were checked against the dataset.
+
+    Args:
+        suite: the suite.
+        experiments: every arm with every seed and fold.
+        dataset: the dataset.
+        warnings: what its table must say of leakage; the same may come several times.
+    """
     runs = tuple(
         PlannedRun(e.fingerprint(dataset.fingerprint), e.arm, e.train.train_seed, e.model_dump(mode="json"))
         for e in experiments
@@ -79,6 +90,7 @@ def plan_suite(suite: SuiteConfig, experiments: list[ExperimentConfig], dataset:
         describe_dataset(dataset),
         runs,
         tuned_arms(experiments, dataset.fingerprint, splits),
+        tuple(sorted({text for text in warnings if text})),
     )
 
 

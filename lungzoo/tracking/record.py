@@ -133,6 +133,7 @@ class SuitePlan:
         dataset: name, fingerprint, reader, title, licence, citation, slices, patients.
         runs: every arm with every seed.
         tuned: those whose settings a search has found.
+        warnings: leaks known when the suite was run last, in words; records know those of when their run began.
     """
 
     name: str
@@ -142,6 +143,7 @@ class SuitePlan:
     dataset: dict[str, Any]
     runs: tuple[PlannedRun, ...]
     tuned: tuple[TunedArm, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the plan as JSON."""
@@ -153,4 +155,4 @@ class SuitePlan:
         values = json.loads(text)
         runs = tuple(PlannedRun(**run) for run in values["runs"])
         tuned = tuple(TunedArm(**{**arm, "seeds_seen": tuple(arm["seeds_seen"])}) for arm in values.get("tuned", ()))
-        return cls(**{**values, "runs": runs, "tuned": tuned})
+        return cls(**{**values, "runs": runs, "tuned": tuned, "warnings": tuple(values.get("warnings", ()))})

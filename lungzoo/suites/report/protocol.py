@@ -33,7 +33,7 @@ def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, 
     data = plan.dataset
     lines = [f"Dataset {data['name']}: {data['title']}, {data['licence']}; fingerprint {data['fingerprint'][:12]}."]
     if not finished:
-        return tuple(lines)
+        return (*lines, *plan.warnings)
     record = finished[0]
     per_fold = {record.fold: record for record in finished}
     counts = {key: sum(each.counts[key] for each in per_fold.values()) for key in record.counts}
@@ -49,7 +49,8 @@ def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, 
         "Means over slices with a lesion; FP lesions: a slice, over all; FP: share of lesion-free slices marked."
     )
     lines += _known_spacing(list(per_fold.values()), counts["lesion"])
-    lines += sorted({text for record in finished if (text := record.split["leakage"])})
+    # A leak may have been found before a run began, or after it had finished.
+    lines += sorted({text for record in finished if (text := record.split["leakage"])} | set(plan.warnings))
     return tuple(lines)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from lungzoo.suites.report.analysis import DRAWS, Analysis, analyse
@@ -63,19 +62,15 @@ class Report:
         return {arm.arm: load_evidence(arm, self.tracker) for arm in self.results.with_results}
 
 
-def build_report(
-    plan: SuitePlan, tracker: Tracker, draws: int = DRAWS, warnings: Sequence[str] = ()
-) -> Report:  # fmt: skip
+def build_report(plan: SuitePlan, tracker: Tracker, draws: int = DRAWS) -> Report:
     """Read the records of a plan and analyse them.
 
     Args:
         plan: of the suite.
         tracker: store of its records.
         draws: bootstrap samples and random signs.
-        warnings: what the protocol must say of leakage beside what the records say: it may have been found since.
     """
     results = load_results(plan, tracker)
     analysis = analyse(results, draws)
     table = table_of(results, analysis, analyse_classes(results, draws))
-    table = replace(table, protocol=tuple(dict.fromkeys((*table.protocol, *warnings))))
     return Report(results, analysis, table, tracker, draws)

@@ -137,24 +137,20 @@ def load_results(plan: SuitePlan, tracker: Tracker) -> SuiteResults:
     """Read the records and per-case results of a plan; works on a suite that is half done.
 
     A finished run whose per-case results are gone, or were scored by another version of the metrics, counts as failed
-    and says so.
+    and says so; `usable_runs` does not name it.
     """
-    fingerprints = [run.fingerprint for run in plan.runs]
-    records = tracker.find(fingerprints)
-    finished = [key for key, record in records.items() if record.status == "finished"]
-    files = tracker.artifacts(finished, "per_case.csv")
+    records = tracker.find([run.fingerprint for run in plan.runs])
     metrics = tuple(metric.name for metric in slice_metrics())
-    tables: dict[str, _Scored] = {}
+    tables, faults = _read_finished(records, tracker, metrics)
     first_of_fold: dict[int | None, _Scored] = {}
-    with ThreadPoolExecutor(4) as pool:  # Arrow reads without the interpreter's lock
-        waiting = {key: pool.submit(_read_cases, records[key], files.get(key), metrics) for key in finished}
-        for key, reading in waiting.items():
-            try:
-                table = reading.result()
-                _check_same_cases(records[key], table, first_of_fold.setdefault(records[key].fold, table))
-                tables[key] = table
-            except TrackingError as error:
-                records[key] = replace(records[key], status="failed", reason=str(error))
+    for key, table in tables.items():
+        try:
+            _check_same_cases(records[key], table, first_of_fold.setdefault(records[key].fold, table))
+        except TrackingError as error:
+            faults[key] = error
+    for key, fault in faults.items():
+        tables.pop(key, None)
+        records[key] = replace(records[key], status="failed", reason=str(fault))
     cases = _all_cases(tables, records)
     by_arm: dict[str, list[PlannedRun]] = {}
     for run in plan.runs:
@@ -162,6 +158,13 @@ def load_results(plan: SuitePlan, tracker: Tracker) -> SuiteResults:
     arms = [_arm(arm, runs, records, tables, cases, metrics) for arm, runs in by_arm.items()]
     arms.sort(key=lambda arm: -arm.val_dice if arm.finished else np.inf)
     return SuiteResults(plan, tuple(arms), cases, metrics)
+
+
+def usable_runs(fingerprints: list[str], tracker: Tracker) -> tuple[set[str], int]:
+    """Return which runs are finished with results that a report takes, and how many are finished without."""
+    metrics = tuple(metric.name for metric in slice_metrics())
+    tables, faults = _read_finished(tracker.find(fingerprints), tracker, metrics)
+    return set(tables), len(faults)
 
 
 @dataclass(frozen=True)
@@ -173,8 +176,26 @@ class _Scored:
     extra: dict[str, np.ndarray]
 
 
+def _read_finished(
+    records: dict[str, RunRecord], tracker: Tracker, metrics: tuple[str, ...]
+) -> tuple[dict[str, _Scored], dict[str, TrackingError]]:
+    """Return the results of finished runs, and what is wrong with those of the others."""
+    finished = [key for key, record in records.items() if record.status == "finished"]
+    files = tracker.artifacts(finished, "per_case.csv")
+    tables: dict[str, _Scored] = {}
+    faults: dict[str, TrackingError] = {}
+    with ThreadPoolExecutor(4) as pool:  # Arrow reads without the interpreter's lock
+        waiting = {key: pool.submit(_read_cases, records[key], files.get(key), metrics) for key in finished}
+        for key, reading in waiting.items():
+            try:
+                tables[key] = reading.result()
+            except TrackingError as error:
+                faults[key] = error
+    return tables, faults
+
+
 def _read_cases(record: RunRecord, path: Path | None, metrics: tuple[str, ...]) -> _Scored:
-    again = "Run the suite again with --fresh."
+    again = "Run the suite again."
     if path is None:
         raise TrackingError(f"The per-case results of '{record.title}', seed {record.seed}, are gone. {again}")
     if record.metrics_version != METRICS_VERSION:

@@ -26,8 +26,7 @@ def test_results_that_are_gone_make_a_failed_row(study, cases):
     kept, gone = loaded(study).arms
     assert (kept.status, gone.status) == ("finished", "failed")
     assert gone.reason == (
-        "The per-case results of 'unet_mobilenetv2 / imagenet-frozen', seed 0, are gone. "
-        "Run the suite again with --fresh."
+        "The per-case results of 'unet_mobilenetv2 / imagenet-frozen', seed 0, are gone. Run the suite again."
     )
 
 

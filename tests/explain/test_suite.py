@@ -18,7 +18,8 @@ from lungzoo.inference.predictor import Passes, Predictor
 from lungzoo.suites.report.formats.html.page import to_html
 from lungzoo.suites.report.report import build_report
 
-from ..suites.report.conftest import DATASET, DRAWS, Study, case_table
+from ..suites.conftest import DATASET, Study, case_table
+from ..suites.report.conftest import DRAWS
 
 
 @pytest.fixture

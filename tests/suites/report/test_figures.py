@@ -12,7 +12,8 @@ from lungzoo.suites.report.figures.style import WIDTH_IN, save
 from lungzoo.suites.report.formats.html.page import to_html
 from lungzoo.suites.report.report import build_report
 
-from .conftest import DRAWS, case_table, leave
+from ..conftest import case_table
+from .conftest import DRAWS, leave
 
 
 @pytest.mark.parametrize("name", FIGURES.names())

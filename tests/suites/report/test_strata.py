@@ -6,7 +6,7 @@ import pytest
 from lungzoo.suites.report.report import build_report
 from lungzoo.suites.report.strata import diameters_mm, strata, stratum_intervals
 
-from .conftest import case_table
+from ..conftest import case_table
 
 
 def results_of(study, **columns):

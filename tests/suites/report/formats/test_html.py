@@ -10,7 +10,8 @@ from PIL import Image
 from lungzoo.suites.report.formats.html.page import to_html
 from lungzoo.suites.report.report import build_report
 
-from ..conftest import DRAWS, case_table
+from ...conftest import case_table
+from ..conftest import DRAWS
 
 BROWSER = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from lungzoo.checks import check_settings
 from lungzoo.config import ExperimentConfig, TransferConfig
 from lungzoo.errors import WeightsMismatch
@@ -44,4 +46,4 @@ def _start(transfer: TransferConfig, tracker: Tracker | None) -> WeightsManifest
         return None
     if transfer.starts_from == "run" and tracker is None:
         return None
-    return manifest_of(str(transfer.weights), lambda: tracker)
+    return manifest_of(str(transfer.weights), lambda: cast(Tracker, tracker))

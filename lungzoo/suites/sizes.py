@@ -5,6 +5,7 @@ from __future__ import annotations
 from lungzoo.checks import check_settings
 from lungzoo.config import ExperimentConfig, TransferConfig
 from lungzoo.errors import WeightsMismatch
+from lungzoo.models.load import find_manifest
 from lungzoo.suites.known import manifest_of
 from lungzoo.tracking.tracker import Tracker
 from lungzoo.weights.manifest import WeightsManifest
@@ -42,6 +43,7 @@ def _start(transfer: TransferConfig, tracker: Tracker | None) -> WeightsManifest
     """Return what is known of the whole model that training starts from, if it does."""
     if transfer.starts_from in ("nothing", "encoder"):
         return None
-    if transfer.starts_from == "run" and tracker is None:
-        return None
-    return manifest_of(str(transfer.weights), lambda: tracker)
+    weights = str(transfer.weights)
+    if tracker is None:
+        return None if transfer.starts_from == "run" else find_manifest(weights)
+    return manifest_of(weights, lambda: tracker)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lungzoo.data.preprocess.source import Source
+from lungzoo.metrics.probabilities import named_outputs, sigmoid, softmax
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,11 @@ def predict(model: Any, batches: Any, threshold: float) -> Iterator[Predictions]
     """
     cut = np.log(threshold / (1 - threshold))
     for image, mask, label in batches.as_numpy_iterator():
-        outputs = model.predict_on_batch(image)
-        outputs = outputs if isinstance(outputs, dict) else {"mask": outputs}
+        outputs = named_outputs(model.predict_on_batch(image))
         logits = _middle(np.asarray(outputs["mask"], np.float32))
-        found = Predictions(shown(image), _middle(mask) > 0, logits >= cut, _sigmoid(logits), label[:, 0])
+        found = Predictions(shown(image), _middle(mask) > 0, logits >= cut, sigmoid(logits), label[:, 0])
         if "label" in outputs:
-            found = replace(found, label_probabilities=_softmax(np.asarray(outputs["label"], np.float32)))
+            found = replace(found, label_probabilities=softmax(np.asarray(outputs["label"], np.float32)))
         yield found
 
 
@@ -90,12 +90,3 @@ def _middle(batch: np.ndarray) -> np.ndarray:
     if batch.ndim == 5:
         return batch[:, batch.shape[1] // 2, :, :, 0]
     return batch[..., batch.shape[-1] // 2]
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)  # does not overflow
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)

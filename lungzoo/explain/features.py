@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lungzoo.errors import UnknownNameError, UsageError
+from lungzoo.metrics.probabilities import named_outputs
 
 Score = Callable[[dict[str, Any]], Any]
 """Outputs of a model by name, for a batch of one -> a scalar of the backend."""
@@ -76,11 +77,6 @@ def checked_level(model: Any, level: str) -> str:
     if level and level not in names:
         raise UnknownNameError("level of the encoder", level, names)
     return level or str(names[-1])
-
-
-def named_outputs(outputs: Any) -> dict[str, Any]:
-    """Return a model's outputs by name; a single one is the mask."""
-    return outputs if isinstance(outputs, dict) else {"mask": outputs}
 
 
 def log_odds(logits: Any) -> Any:

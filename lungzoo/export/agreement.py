@@ -10,6 +10,7 @@ import numpy as np
 
 from lungzoo.errors import ExportError
 from lungzoo.export.contract import Outputs
+from lungzoo.metrics.probabilities import sigmoid, softmax
 
 TOLERANCE = 1e-4
 
@@ -54,9 +55,8 @@ def compare(ours: Sequence[Outputs], theirs: Sequence[Outputs], batches: Sequenc
 def probabilities(logits: np.ndarray) -> np.ndarray:
     """Return sigmoid of (…, 1), softmax over the classes of (…, classes)."""
     if logits.shape[-1] == 1:
-        return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))  # does not overflow
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+        return sigmoid(logits)
+    return softmax(logits)
 
 
 def _pairs(ours: Outputs, theirs: Outputs) -> list[tuple[np.ndarray, np.ndarray]]:

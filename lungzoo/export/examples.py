@@ -13,7 +13,6 @@ from lungzoo.data.splits.split import select_rows, split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import UsageError
 from lungzoo.inference.predictor import Predictor
-from lungzoo.inference.prepare import prepare
 from lungzoo.inference.volume import Volume
 
 _SHOWN = 4
@@ -99,8 +98,7 @@ def of_phantom(predictor: Predictor, side_px: int | None) -> Examples:
     items = PhantomReader(config).patient(0)
     image = np.stack([item.image for item in items])
     volume = Volume(image, "hu", np.arange(len(image)), image.shape, items[0].case.spacing_mm)
-    manifest = predictor.manifest
-    prepared = prepare(volume, predictor.protocol, manifest.model, predictor.is_3d, manifest.name)
+    prepared = predictor.prepare(volume)
     shown = prepared.read(_spread(np.arange(len(image)), _SHOWN))
     return Examples(_grown(shown, side_px or 0), shown[:0], "lungzoo's synthetic chest")
 

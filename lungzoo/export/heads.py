@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lungzoo.metrics.probabilities import named_outputs
+
 AXES = {
     4: ("batch", "height", "width", "channels"),
     5: ("batch", "slices", "height", "width", "channels"),
@@ -17,7 +19,7 @@ def with_heads(model: Any) -> Any:
     """Return a `keras.Model` that gives a dictionary of the heads "mask" and, if there is one, "label"."""
     import keras
 
-    outputs = model.output if isinstance(model.output, dict) else {"mask": model.output}
+    outputs = named_outputs(model.output)
     return keras.Model(model.input, {head: outputs[head] for head in HEADS if head in outputs}, name=model.name)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lungzoo.errors import LungzooError
+from lungzoo.metrics.probabilities import named_outputs, sigmoid, softmax
 
 Answers = tuple[np.ndarray, np.ndarray | None]
 """Probability of lesion, float32 like the input without its channels; and of each label, (B, labels), or None."""
@@ -27,9 +28,8 @@ def answers_of(model: Any) -> Model:
     """
 
     def answer(batch: np.ndarray) -> Answers:
-        outputs = model.predict_on_batch(batch)
-        outputs = outputs if isinstance(outputs, dict) else {"mask": outputs}
-        labels = _softmax(np.asarray(outputs["label"], np.float32)) if "label" in outputs else None
+        outputs = named_outputs(model.predict_on_batch(batch))
+        labels = softmax(np.asarray(outputs["label"], np.float32)) if "label" in outputs else None
         return _lesion(np.asarray(outputs["mask"], np.float32)), labels
 
     return answer
@@ -123,11 +123,5 @@ def is_out_of_memory(error: Exception) -> bool:
 def _lesion(logits: np.ndarray) -> np.ndarray:
     """(…, 1) -> sigmoid; (…, classes), background first -> what is not background."""
     if logits.shape[-1] == 1:
-        halves = np.tanh(0.5 * logits[..., 0])  # does not overflow
-        return np.asarray(0.5 * (1 + halves), np.float32)
-    return np.asarray(1 - _softmax(logits)[..., 0], np.float32)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
+        return sigmoid(logits[..., 0])
+    return np.asarray(1 - softmax(logits)[..., 0])

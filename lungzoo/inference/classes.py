@@ -11,7 +11,7 @@ from lungzoo.evaluation.predict import shown
 from lungzoo.inference.ensemble import labels_of
 from lungzoo.inference.lesions import Box
 from lungzoo.inference.predictor import Predictor, SliceAnswer
-from lungzoo.inference.prepare import Prepared, prepare
+from lungzoo.inference.prepare import Prepared
 from lungzoo.inference.volume import Volume
 
 
@@ -32,7 +32,10 @@ class LesionClasses:
         self._spacing, self._rows = volume.spacing_mm[1:], {int(z): row for row, z in enumerate(volume.z)}
         self._heads = sum(bool(each.labels) for each in predictors)
         self._said: dict[int, np.ndarray] = {}
-        self._seconds = [(each.second, _prepared(each, volume)) for each in predictors if each.second]
+        self.prepared = tuple(each.prepare(volume) if each.second else None for each in predictors)
+        """Of each model with a second stage the scan as it takes it, for the network too: its steps are taken once."""
+        pairs = zip(predictors, self.prepared, strict=True)
+        self._seconds = [(each.second, prepared) for each, prepared in pairs if each.second and prepared]
 
     def note(self, answer: SliceAnswer) -> None:
         """Remember what the label heads say of a slice."""
@@ -62,7 +65,3 @@ class LesionClasses:
 
 def _widened(box: Box, margin_px: int) -> Box:
     return tuple(slice(max(line.start - margin_px, 0), line.stop + margin_px) for line in box)
-
-
-def _prepared(predictor: Predictor, volume: Volume) -> Prepared:
-    return prepare(volume, predictor.protocol, predictor.manifest.model, predictor.is_3d, predictor.manifest.name)

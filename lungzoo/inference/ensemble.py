@@ -8,18 +8,29 @@ import numpy as np
 
 from lungzoo.errors import UsageError
 from lungzoo.inference.predictor import Passes, Predictor, Region, SliceAnswer
+from lungzoo.inference.prepare import Prepared
 from lungzoo.inference.volume import Volume
 
 
 def mean_slices(
-    predictors: Sequence[Predictor], volume: Volume, region: Region, passes: Passes
+    predictors: Sequence[Predictor],
+    volume: Volume,
+    region: Region,
+    passes: Passes,
+    prepared: Sequence[Prepared | None] = (),
 ) -> Iterator[SliceAnswer]:
     """Yield the mean answer of models for every slice, in order.
 
     The models advance side by side, each with its own preprocessing and grid; no more than a batch of slices is kept
     of any of them. Raises as `Predictor.slices` does.
+
+    Args:
+        predictors: the models.
+        volume, region, passes: see `Predictor.slices`.
+        prepared: likewise, one for each model; empty prepares for all of them.
     """
-    streams = [predictor.slices(volume, region, passes) for predictor in predictors]
+    each = prepared or [None] * len(predictors)
+    streams = [one.slices(volume, region, passes, own) for one, own in zip(predictors, each, strict=True)]
     for answers in zip(*streams, strict=True):
         labels = [answer.labels for answer in answers if answer.labels is not None]
         probability = answers[0].probability

@@ -174,7 +174,7 @@ def _run(
     probability = np.zeros(volume.image.shape, np.uint8)
     region = region_of(lungs, volume.image.shape)
     progress(0, len(mask))
-    for answer in mean_slices(predictors, volume, region, passes):
+    for answer in mean_slices(predictors, volume, region, passes, classes.prepared):
         found = answer.probability >= threshold
         mask[answer.row] = found if lungs is None else within(found, lungs[answer.row])
         probability[answer.row] = np.rint(answer.probability * 255)

@@ -112,14 +112,26 @@ class Predictor:
         entry = self.made or self.manifest.second_stage
         return entry.labels if entry else self.labels
 
-    def slices(self, volume: Volume, region: Region, passes: Passes) -> Iterator[SliceAnswer]:
+    def prepare(self, volume: Volume) -> Prepared:
+        """Put a volume behind the preprocessing of the training; raises as `prepare` does."""
+        return prepare(volume, self.protocol, self.manifest.model, self.is_3d, self.manifest.name)
+
+    def slices(
+        self, volume: Volume, region: Region, passes: Passes, prepared: Prepared | None = None
+    ) -> Iterator[SliceAnswer]:
         """Yield an answer for every slice of a volume, in order.
+
+        Args:
+            volume: the scan.
+            region: what of it is looked at.
+            passes: how.
+            prepared: the scan as `prepare` gives it, so that its steps are taken once; None takes them here.
 
         Raises:
             DatasetError: the volume lacks what the preprocessing needs.
             MemoryRanOut: a single input does not fit the memory.
         """
-        prepared = prepare(volume, self.protocol, self.manifest.model, self.is_3d, self.manifest.name)
+        prepared = prepared or self.prepare(volume)
         height, width = prepared.source.shape_yx
         box = (slice(0, height), slice(0, width)) if prepared.source.regrids else region.box
         tile_px = passes.tile_px or (VOLUME_TILE_PX if self.is_3d else None)

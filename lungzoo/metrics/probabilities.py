@@ -1,10 +1,28 @@
-"""What a probability map and its reference must be."""
+"""From a network's outputs to probabilities, and what a probability map and its reference must be."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from lungzoo.errors import UsageError
+
+
+def named_outputs(outputs: Any) -> dict[str, Any]:
+    """Return a model's outputs by name; a single one is the mask."""
+    return outputs if isinstance(outputs, dict) else {"mask": outputs}
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities of logits (…), of their precision; none is too large for it."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))  # exp would overflow
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities of logits (…, classes), of their precision; over the classes they sum to 1."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def check_probabilities(probability: np.ndarray, reference: np.ndarray) -> None:

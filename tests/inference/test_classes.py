@@ -15,6 +15,7 @@ from lungzoo.classifiers.contract import ClassifierSpec, Lesion
 from lungzoo.classifiers.second_stage import SecondStage
 from lungzoo.config import DataConfig, ScoreConfig
 from lungzoo.data.pipeline import Pipeline, View
+from lungzoo.data.preprocess import source
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import UsageError
 from lungzoo.evaluation.evaluate import predicted
@@ -83,6 +84,27 @@ def test_a_second_stage_looks_at_each_lesion_of_each_slice(
     size = make_predictor(made=direct(lambda lesion: lesion.mask.sum() / 20))
     expected = [(12 * 12 / 20 + 4 * 4 / 20) / 16, 6 / 20]  # each slice counts by how much of the lesion it holds
     assert named([size], *two_lesions, {}) == pytest.approx(expected)
+
+
+def test_the_scan_is_prepared_once_for_the_network_and_the_second_stage(
+    make_predictor: Callable[..., Predictor],
+    two_lesions: tuple[Volume, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[int] = []
+
+    def lung_fields(image: np.ndarray) -> np.ndarray:
+        found.append(len(image))
+        return np.ones(image.shape, bool)
+
+    monkeypatch.setattr(source, "lung_fields", lung_fields)
+    predictor = make_predictor(
+        level=0.64, made=direct(lambda lesion: 1.0), protocol={"data": {"preprocess": ["lung_mask"]}}
+    )
+    given = Input("scan", Path("scan"), True, False, lambda: two_lesions[0])
+    result = predict_scan(given, [predictor], Settings())
+    assert [lesion.labels for lesion in result.lesions] == [pytest.approx((0, 1))] * 2
+    assert found == [4]
 
 
 def test_it_sees_the_grey_values_and_the_spacing_of_training(

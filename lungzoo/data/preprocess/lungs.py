@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from lungzoo.data.preprocess.parts import Parts
+from lungzoo.data.preprocess.threshold import optimal_threshold
+
 _SMALLEST_SHARE = 0.001
 _SMALLEST_OF_LARGEST = 0.05
 _SMALLEST_APEX = 0.003
@@ -20,32 +23,13 @@ _SMALLEST_WIDTH_SHARE = 0.4
 _BOX_SIDE_PX = 256
 
 
-def optimal_threshold(image: np.ndarray) -> float:
-    """Return the grey value midway between the means of what is darker and what is brighter than it.
-
-    Args:
-        image: any shape, in HU or 8 bits; needs dark and bright parts.
-    """
-    values = np.asarray(image, np.float32).ravel()
-    threshold = float(values.min() + values.max()) / 2
-    for _ in range(50):
-        dark = values <= threshold
-        if dark.all() or not dark.any():
-            return threshold
-        better = float(values[dark].mean() + values[~dark].mean()) / 2
-        if abs(better - threshold) < 0.5:
-            return better
-        threshold = better
-    return threshold
-
-
 def lung_mask(image: np.ndarray) -> np.ndarray:
     """Return the lung fields of a whole slice or volume.
 
     Dark parts within the body; the largest of them and those of at least a twentieth of it (a tumour may cut a lung in
     two); closed (so that vessels and lesions at the wall belong), holes filled slice by slice. In a volume the parts
     hang together from slice to slice, which finds the apices and leaves gas of the bowel out; a single slice cannot
-    tell gas from lung.
+    tell gas from lung. Beside the image two bytes a voxel are taken, one of them for the answer.
 
     Args:
         image: (H, W) or (Z, Y, X) in the order of z, in HU or 8 bits, of the whole chest: in a crop the lung reaches
@@ -54,18 +38,18 @@ def lung_mask(image: np.ndarray) -> np.ndarray:
     Returns:
         bool like `image`; empty where nothing is found.
     """
-    from scipy import ndimage
-
-    planes = np.asarray(image).reshape(-1, *np.shape(image)[-2:])
-    bright = planes >= optimal_threshold(image)
-    dark = np.stack([_body(plane) for plane in bright]) & ~bright
-    labels, count = ndimage.label(dark)
-    if not count:
-        return np.zeros(np.shape(image), bool)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    lungs = sizes >= max(_SMALLEST_SHARE * dark[0].size, _SMALLEST_OF_LARGEST * sizes.max(), 1)
-    return _closed((lungs | _apices(labels, sizes))[labels]).reshape(np.shape(image))
+    planes, threshold = np.asarray(image).reshape(-1, *np.shape(image)[-2:]), optimal_threshold(image)
+    dark = np.empty(planes.shape, bool)
+    for z, plane in enumerate(planes):
+        bright = plane >= threshold
+        dark[z] = _body(bright) & ~bright
+    parts = Parts(dark)
+    lungs = parts.sizes >= max(_SMALLEST_SHARE * dark[0].size, _SMALLEST_OF_LARGEST * parts.sizes.max(), 1)
+    found = np.zeros(planes.shape, bool)
+    for z, plane in enumerate(parts.chosen(lungs | _apices(parts))):
+        if plane.any():
+            found[z] = _closed(plane)
+    return found.reshape(np.shape(image))
 
 
 def lung_fields(image: np.ndarray) -> np.ndarray:
@@ -109,17 +93,14 @@ def _is_pair(height: int, width: int, shape_yx: tuple[int, ...]) -> bool:
     )
 
 
-def _apices(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+def _apices(parts: Parts) -> np.ndarray:
     """Tell which parts of a volume are small but reach over several slices of the largest part and no others.
 
     So is what a tumour cuts off; gas of the bowel goes on below the lungs.
     """
-    from scipy import ndimage
-
-    slices = np.array([[0, 0], *([part[0].start, part[0].stop] for part in ndimage.find_objects(labels))])
-    first, last = slices[sizes.argmax()]
-    within = (slices[:, 0] >= first) & (slices[:, 1] <= last) & (np.diff(slices)[:, 0] >= _APEX_SLICES)
-    small: np.ndarray = within & (sizes >= _SMALLEST_APEX * sizes.max())
+    first, last = parts.ends[parts.sizes.argmax()]
+    within = (parts.ends[:, 0] >= first) & (parts.ends[:, 1] <= last) & (np.diff(parts.ends)[:, 0] >= _APEX_SLICES)
+    small: np.ndarray = within & (parts.sizes >= _SMALLEST_APEX * parts.sizes.max())
     return small
 
 
@@ -142,15 +123,13 @@ def _body(bright: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _closed(planes: np.ndarray) -> np.ndarray:
-    """Close by a disc of a fiftieth of the side and fill holes, in each slice of (Z, H, W)."""
+def _closed(plane: np.ndarray) -> np.ndarray:
+    """Close a slice (H, W) by a disc of a fiftieth of its side and fill holes."""
     from scipy import ndimage
 
-    radius = max(round(_CLOSING_SHARE * max(planes.shape[-2:])), 1)
-    closed = np.zeros_like(planes)
-    for z in np.flatnonzero(planes.any(axis=(1, 2))):
-        # Dilated and eroded by distances; beyond the border a closing sees nothing and would eat into what touches it.
-        grown = ndimage.distance_transform_edt(~np.pad(planes[z], 2 * radius)) <= radius
-        shrunk = ndimage.distance_transform_edt(grown) > radius
-        closed[z] = ndimage.binary_fill_holes(shrunk[2 * radius : -2 * radius, 2 * radius : -2 * radius])
+    radius = max(round(_CLOSING_SHARE * max(plane.shape)), 1)
+    # Dilated and eroded by distances; beyond the border a closing sees nothing and would eat into what touches it.
+    grown = ndimage.distance_transform_edt(~np.pad(plane, 2 * radius)) <= radius
+    shrunk = ndimage.distance_transform_edt(grown) > radius
+    closed: np.ndarray = ndimage.binary_fill_holes(shrunk[2 * radius : -2 * radius, 2 * radius : -2 * radius])
     return closed

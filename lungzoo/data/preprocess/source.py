@@ -97,7 +97,7 @@ class Source:
         config = self._config
         box: tuple[slice, slice] = (slice(0, self._source_yx[0]), slice(0, self._source_yx[1]))
         if "lung_crop" in config.preprocess:
-            box = lung_box(np.asarray(self._dataset.images[self._in_order(rows)]))
+            box = lung_box(self._images(self._in_order(rows)))
         sides = [each.stop - each.start for each in box]
         centre = [each.start + (side - 1) / 2 for each, side in zip(box, sides, strict=True)]
         if config.spacing_mm:
@@ -137,9 +137,15 @@ class Source:
             return
         for volume in dict.fromkeys(self._volumes[rows]):
             ordered = self._in_order(np.flatnonzero(self._volumes == volume))
-            images = np.asarray(self._dataset.images[ordered])
+            images = self._images(ordered)
             for row, image, lungs in zip(ordered, images, lung_fields(images), strict=True):
                 yield int(row), np.where(lungs, image, np.asarray(self._air, image.dtype))
+
+    def _images(self, rows: np.ndarray) -> np.ndarray:
+        """Return the images of rows; where these follow each other they are not copied."""
+        images, first, last = self._dataset.images, int(rows[0]), int(rows[-1])
+        follow = np.array_equal(rows, np.arange(first, last + 1))
+        return np.asarray(images[first : last + 1] if follow else images[rows])
 
     def _in_order(self, rows: np.ndarray) -> np.ndarray:
         """Return rows of a volume in the order of z."""

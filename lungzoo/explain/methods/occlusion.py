@@ -10,9 +10,10 @@ from pydantic import Field
 
 from lungzoo.errors import UsageError
 from lungzoo.explain.contract import EXPLANATIONS, HeatMap, Method, Subject, one_flat_model
-from lungzoo.explain.features import log_odds, named_outputs
+from lungzoo.explain.features import log_odds
 from lungzoo.inference.batches import Answers, Batches
 from lungzoo.inference.predictor import Predictor
+from lungzoo.metrics.probabilities import named_outputs
 from lungzoo.schema import Frozen
 
 _NAME = "occlusion"

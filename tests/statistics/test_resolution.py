@@ -37,8 +37,9 @@ def test_arms_that_are_the_same_networks_do_not_make_it_smaller():
     one, other = np.random.default_rng(2).beta(5, 2, (2, 3, 40))
     two, four = (compare(each, np.arange(40), draws=500) for each in ([one, other], [one, one, one, other]))
     assert resolution(four).difference == pytest.approx(resolution(two).difference)
-    assert "the median of the 3 of 6 pairs whose arms differ, before Holm's correction, 40 patients, " in (
-        resolution(four).sentence
+    assert (
+        "(two-sided 5%, the median of the 3 of 6 pairs whose arms differ, before Holm's correction, 40 patients, "
+        in resolution(four).sentence
     )
 
 

@@ -47,7 +47,8 @@ def _pieces(mask: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
 
     sizes: list[np.ndarray] = []
     links = [np.zeros((0, 2), np.int64)]
-    before, start = np.zeros(mask.shape[1:], np.int32), 0
+    before: np.ndarray = np.zeros(mask.shape[1:], np.int32)
+    start = 0
     for plane in mask:
         labels, count = ndimage.label(plane)
         touching = (before > 0) & plane

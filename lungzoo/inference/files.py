@@ -69,7 +69,7 @@ def write_each(paths: Iterable[Path], write: Callable[[Path], None]) -> None:
     if len(faults) == 1:
         raise faults[0]
     if faults:
-        kinds = (StorageError, DatasetError, UsageError, LungzooError)
+        kinds: tuple[type[LungzooError], ...] = (StorageError, DatasetError, UsageError, LungzooError)
         kind = next(kind for kind in kinds if any(isinstance(fault, kind) for fault in faults))
         raise kind("\n".join(map(str, faults)))
 

@@ -50,7 +50,7 @@ def test_a_link_to_an_input_is_an_input(tmp_path: Path, force: bool) -> None:
     ],
 )
 def test_all_that_could_not_be_written_is_told(faults: list[LungzooError], kind: type[LungzooError]) -> None:
-    written = []
+    written: list[str] = []
 
     def write(path: Path) -> None:
         if path.name.isdigit():

@@ -183,16 +183,6 @@ def test_another_machine_joins(search):
     assert "trial 0" in far.stderr  # it has done some of them
 
 
-@pytest.mark.slow
-def test_the_time_is_up_while_others_may_join(search):
-    """The chief still has the trial that was cut off in hand; the command ends all the same, and may go on."""
-    address = f"127.0.0.1:{_free_port()}"
-    options = ("--epochs", "900", "--tuner", "random", "--trials", "2", "--listen", address, "--hours", "0.015")
-    assert search.start(*options).wait(800) == 1, search.said()  # nothing was found
-    assert search.outcomes() == {}
-    assert "None of 0 trial(s) finished" in search.said()
-
-
 def _free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

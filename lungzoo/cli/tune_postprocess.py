@@ -95,13 +95,15 @@ def _validation_rows(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _test_rows(outcome: Outcome) -> list[dict[str, Any]]:
+    from lungzoo.suites.report.numbers import p_value
+
     return [
         {
             "step": gain.row.name
             + ("" if gain.baseline == outcome.gains[0].baseline else f", against {gain.baseline}"),
             "Dice": f"{gain.dice.mean:.4f}",
             "difference [95% CI]": _interval(gain.dice) if number else "",
-            "p": _number(gain.dice.p_holm, 3) if number else "",
+            "p": p_value(gain.dice.p_holm).removeprefix("= ") if number else "",
             "marked without lesion": _number(gain.marked.mean, 3),
             "difference": _interval(gain.marked) if number else "",
             "cases": f"{gain.dice.cases}, {gain.marked.cases} empty",

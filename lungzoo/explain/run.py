@@ -9,6 +9,7 @@ from typing import Any
 from lungzoo.errors import UsageError
 from lungzoo.explain.contract import EXPLANATIONS, HeatMap, Progress, Subject
 from lungzoo.explain.target import Place, Target, check_target, find_place
+from lungzoo.inference.batches import memory_named
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.predict import Settings, predict_scan
 from lungzoo.inference.predictor import Predictor
@@ -49,6 +50,7 @@ def checked_options(method: str, options: Mapping[str, Any]) -> Frozen:
     return parse(EXPLANATIONS.get(method).options, dict(options), f"Explanation '{method}'")
 
 
+@memory_named()
 def explain_scan(
     found: Input,
     predictors: Sequence[Predictor],
@@ -73,7 +75,7 @@ def explain_scan(
         UnknownNameError, ConfigError: see `checked_options`.
         DatasetError: the scan cannot be used.
         UsageError: there is nothing to explain there, or the method cannot explain the model.
-        MemoryRanOut: a single slice does not fit the memory.
+        MemoryRanOut: the scan, or a single slice at once, does not fit the memory.
     """
     checked, chosen = checked_options(method, options), EXPLANATIONS.get(method)
     chosen.check(predictors, checked)  # before a volume is predicted in vain

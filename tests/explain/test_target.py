@@ -11,6 +11,7 @@ import pytest
 from lungzoo.errors import UsageError
 from lungzoo.explain.run import explain_scan
 from lungzoo.explain.target import Target, find_place
+from lungzoo.inference.batches import MemoryRanOut
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.lesions import measure_lesions
 from lungzoo.inference.postprocess import PostprocessConfig
@@ -94,6 +95,15 @@ def test_a_slice_that_is_not_there_is_told_before_the_scan_is_predicted(
     scan = Input("scan", Path("scan"), False, False, lambda: part)
     with pytest.raises(UsageError, match=text):
         explain_scan(scan, [replace(bright, model=Untouched())], "occlusion", {}, target, Settings())
+
+
+def test_memory_that_runs_out_while_the_scan_is_read_is_named(bright: Predictor) -> None:
+    def load() -> Volume:
+        raise MemoryError("Unable to allocate 64.0 GiB.")
+
+    scan = Input("scan", Path("scan"), False, False, load)
+    with pytest.raises(MemoryRanOut, match=r"Memory ran out \(Unable to allocate 64.0 GiB\)\. Free some memory"):
+        explain_scan(scan, [bright], "occlusion", {}, Target(), Settings())
 
 
 def test_slices_that_a_dataset_lacks(result: Result) -> None:

@@ -43,9 +43,9 @@ def failing(monkeypatch):
 
 
 def test_what_is_there_is_fetched(monkeypatch):
-    monkeypatch.setattr(mlflow_files, "download_artifacts", lambda **asked: f"/tmp/{asked['artifact_path']}")
+    monkeypatch.setattr(mlflow_files, "download_artifacts", lambda **asked: f"/fetched/{asked['artifact_path']}")
     server = Server()
-    assert str(fetch(server, "http://store", RUN, "record.json")) == "/tmp/record.json"
+    assert str(fetch(server, "http://store", RUN, "record.json")) == "/fetched/record.json"
     assert server.asked == []
 
 

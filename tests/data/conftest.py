@@ -107,3 +107,33 @@ def lidc_tree(tmp_path: Path, write_png: Callable[[Path, object], None]) -> Path
         "P-10,0,2,,,,,,\n"
     )
     return root
+
+
+@pytest.fixture
+def dataset(store: Callable[..., PreparedDataset], make_slice: MakeSlice) -> PreparedDataset:
+    """Ten slices of 8×8 whose lesion is where the image is bright."""
+    slices = []
+    for z in range(10):
+        mask = np.zeros((8, 8), np.uint8)
+        mask[2:5, 2 + z % 3 : 5 + z % 3] = 1
+        item = make_slice(z, mask=mask, size_px=8)
+        item.image[:] = np.where(mask, 150, -1350 + 10 * z)
+        slices.append(item)
+    return store(slices)
+
+
+@pytest.fixture
+def patterned(store: Callable[..., PreparedDataset]) -> Callable[[str], PreparedDataset]:
+    """Ten slices of 16×12 without any symmetry."""
+
+    def make(units: str) -> PreparedDataset:
+        y, x = np.mgrid[:16, :12]
+        slices = []
+        for n in range(10):
+            hu, grey = (97 * y * x + 31 * n + 11 * x) % 1700 - 1400, (37 * y + 91 * x + 53 * n) % 256
+            image = grey.astype(np.uint8) if units == "uint8" else hu.astype(np.int16)
+            mask = ((y - 8) ** 2 + (x - 4 - n % 3) ** 2 < 9).astype(np.uint8)
+            slices.append(Slice(image, mask, Case(f"c{n}", patient=f"p{n // 3}", volume=f"v{n // 5}", z=n)))
+        return store(slices, units)
+
+    return make

@@ -102,6 +102,8 @@ class Note:
 
 Event = SuiteStarted | RunStarted | StepDone | EpochDone | RunEnded | SearchStarted | TrialStarted | TrialEnded | Note
 Observer = Callable[[Event], None]
+Progress = Callable[[int, int], None]
+"""Is told how many parts of a long step are done, and of how many."""
 _TYPES: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 
 

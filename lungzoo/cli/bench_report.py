@@ -77,15 +77,16 @@ def open_report(suite: str) -> Report:
 def _with_maps(found: Report, method: str, data: Path) -> Report:
     from dataclasses import replace
 
-    from lungzoo.cli.data_import import progress_bar
-    from lungzoo.cli.output import without_native_logs
+    from lungzoo.cli.output import progress_bar, without_native_logs
     from lungzoo.data.store import PreparedDataset
-    from lungzoo.explain.suite import explain_suite
+    from lungzoo.explain.suite import explain_suite, open_suite
     from lungzoo.inference.predictor import Passes
 
-    with without_native_logs(), progress_bar("Explaining") as progress:
+    with without_native_logs():
+        models = open_suite(found, method, PreparedDataset(data))
+    with progress_bar("Explaining") as progress:
         passes = Passes(tell=lambda line: typer.echo(line, err=True))
-        return replace(found, explained=(explain_suite(found, method, PreparedDataset(data), passes, progress),))
+        return replace(found, explained=(explain_suite(models, passes, progress),))
 
 
 def _rendered(found: Report, name: str) -> str:

@@ -8,10 +8,10 @@ import typer
 
 from lungzoo.cli.data_audit import audit
 from lungzoo.cli.data_export import export
-from lungzoo.cli.data_import import import_, progress_bar
+from lungzoo.cli.data_import import import_
 from lungzoo.cli.data_sheet import augment
 from lungzoo.cli.data_split import split
-from lungzoo.cli.output import JSON_OPTION
+from lungzoo.cli.output import JSON_OPTION, progress_bar
 from lungzoo.errors import StorageError
 
 app = typer.Typer(help="Make, import and look at datasets.", no_args_is_help=True)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from lungzoo.cli.output import progress_bar
 from lungzoo.cli.settings import read_setting
 from lungzoo.errors import DatasetError, ImportRefused, storage_error
 
 if TYPE_CHECKING:
     from lungzoo.data.readers import Reader
-    from lungzoo.data.writer import Progress
 
 
 def import_(
@@ -100,16 +98,3 @@ def _write_faults(refused: ImportRefused, path: Path) -> None:
 
 def _write_list(faults: list[str], path: Path) -> None:
     path.write_text("\n".join(faults) + "\n", encoding="utf-8", errors="backslashreplace")
-
-
-@contextmanager
-def progress_bar(what: str) -> Iterator[Progress]:
-    """Show how far a reader is, on a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -59,8 +59,7 @@ def explain(
     force: bool = typer.Option(False, "--force", help="Replace existing files."),
 ) -> None:  # fmt: skip
     """Show why a model marks what it marks in a slice, or where it is unsure."""
-    from lungzoo.cli.data_import import progress_bar
-    from lungzoo.cli.output import tell_notes, without_native_logs
+    from lungzoo.cli.output import progress_bar, tell_notes, without_native_logs
     from lungzoo.explain.outputs import check_outputs, write_outputs
     from lungzoo.explain.run import checked_options, explain_scan
     from lungzoo.explain.target import Target

@@ -1,4 +1,4 @@
-"""Printing: listings as a table or JSON, and notes."""
+"""Printing: listings as a table or JSON, notes, and how far a long step is."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from lungzoo.events import Progress
 
 PIPED_WIDTH = 160  # of files and pipes, which do not say how wide they are
 JSON_OPTION = typer.Option(False, "--json", help="Print JSON for programs.")
@@ -50,6 +52,19 @@ def tell_notes(notes: Iterable[str]) -> None:
     """Say on stderr what was put right or left out on the way to a result."""
     for note in notes:
         typer.echo(f"Note: {note}", err=True)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Progress]:
+    """Show on a terminal how far a long step is, from the first time that it says so."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
 @contextmanager

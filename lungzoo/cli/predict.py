@@ -53,8 +53,7 @@ def predict(
     force: bool = typer.Option(False, "--force", help="Replace existing files."),
 ) -> None:  # fmt: skip
     """Find the lesions of scans with trained weights; masks have exactly the grid of their scan."""
-    from lungzoo.cli.data_import import progress_bar
-    from lungzoo.cli.output import tell_notes, without_native_logs
+    from lungzoo.cli.output import progress_bar, tell_notes, without_native_logs
     from lungzoo.inference.inputs import Reading, find_inputs
     from lungzoo.inference.many import predict_all
     from lungzoo.inference.members import open_members

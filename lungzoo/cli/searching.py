@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
+
+from lungzoo.cli.output import progress_bar
 
 if TYPE_CHECKING:
     from lungzoo.config import ExperimentConfig
     from lungzoo.data.store import PreparedDataset
+    from lungzoo.events import Progress
 
 
-@contextmanager
-def search_progress() -> Iterator[Callable[[int, int], None]]:
+def search_progress() -> AbstractContextManager[Progress]:
     """Show how far the search for near-duplicates is, on a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("Looking for near-duplicates"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("near", total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+    return progress_bar("Looking for near-duplicates")
 
 
 def search_ahead(dataset: PreparedDataset, experiments: Iterable[ExperimentConfig]) -> None:

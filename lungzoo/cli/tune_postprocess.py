@@ -30,8 +30,7 @@ def postprocess(
     """Choose threshold, mirror images and steps after the network on the validation split; predict then does so."""
     from contextlib import ExitStack
 
-    from lungzoo.cli.data_import import progress_bar
-    from lungzoo.cli.output import without_native_logs
+    from lungzoo.cli.output import progress_bar, without_native_logs
     from lungzoo.data.store import PreparedDataset
     from lungzoo.inference.members import open_members
     from lungzoo.inference.predictor import Passes

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -19,11 +18,10 @@ from lungzoo.data.case import Slice, VolumeInfo
 from lungzoo.data.geometry import Geometry
 from lungzoo.data.store import ARRAYS, DTYPES, FILES, FORMAT_VERSION, fingerprint_of, sha256_of
 from lungzoo.errors import DatasetError, ImportRefused, storage_error
+from lungzoo.events import Progress
 
 if TYPE_CHECKING:
     from lungzoo.data.readers import Reader
-
-Progress = Callable[[int, int], None]
 
 _HEADER_BYTES = 128
 _UNIT = Geometry(((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0)))

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from lungzoo.errors import UsageError
+from lungzoo.events import Progress
 from lungzoo.inference.predictor import Passes, Predictor
 from lungzoo.inference.volume import Volume
 from lungzoo.registry import Registry
 from lungzoo.schema import Frozen
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

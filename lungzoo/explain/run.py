@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lungzoo.errors import UsageError
-from lungzoo.explain.contract import EXPLANATIONS, HeatMap, Progress, Subject
+from lungzoo.events import Progress
+from lungzoo.explain.contract import EXPLANATIONS, HeatMap, Subject
 from lungzoo.explain.target import Place, Target, check_target, find_place
 from lungzoo.inference.batches import memory_named
 from lungzoo.inference.inputs import Input

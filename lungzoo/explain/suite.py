@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +12,8 @@ import numpy as np
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import UsageError
 from lungzoo.evaluation.overlay import pick_cases
-from lungzoo.explain.contract import EXPLANATIONS, HeatMap, Method, Progress, Subject
+from lungzoo.events import Progress
+from lungzoo.explain.contract import EXPLANATIONS, HeatMap, Method, Subject
 from lungzoo.explain.run import checked_options
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.inputs.dataset import read_volume
@@ -57,39 +58,68 @@ class ExplainedCase:
         return mask_of(self.result, self.row)
 
 
-def explain_suite(
-    report: Report, method: str, dataset: PreparedDataset, passes: Passes, progress: Progress = lambda done, total: None
-) -> Explained:
-    """Explain cases of the arm with the best validation Dice, by the weights that its first run kept.
+@dataclass(frozen=True)
+class SuiteModels:
+    """What of a suite is explained, and how.
+
+    Args:
+        dataset: what the suite was run on.
+        runs: of the arm with the best validation Dice: its first, or for a method of several models those of a fold.
+        predictors: their models.
+        picked: (kind, rows of the per-case results) of the first run.
+        method: the method.
+        options: its settings, the defaults.
+    """
+
+    dataset: PreparedDataset
+    runs: Sequence[RunRecord]
+    predictors: Sequence[Predictor]
+    picked: Sequence[tuple[str, list[Any]]]
+    method: Method
+    options: Frozen
+
+
+def open_suite(report: Report, method: str, dataset: PreparedDataset) -> SuiteModels:
+    """Open the models of the arm with the best validation Dice, by the weights that its runs kept.
 
     Args:
         report: of the suite.
-        method: name of the method; its settings are the defaults. One of several models takes the seeds of a fold.
+        method: name of the method.
         dataset: what the suite was run on.
-        passes: how models are run.
-        progress: is told how many of how many cases are done.
 
     Raises:
         UnknownNameError: no such method.
         UsageError: another dataset, no finished run, no weights, too few cases, or a model that is not explained.
     """
-    from lungzoo.explain.suite_picture import draw
-
     chosen, options = EXPLANATIONS.get(method), checked_options(method, {})
     _check_dataset(report, dataset)
-    arm = _selected(report)
-    runs = _runs(arm, chosen.of_several)
+    runs = _runs(_selected(report), chosen.of_several)
     picked = _picked(report.tracker, runs[0])
     predictors = _opened(report.tracker, runs)
     chosen.check(predictors, options)
-    total = sum(len(cases) for _, cases in picked)
+    return SuiteModels(dataset, runs, predictors, picked, chosen, options)
+
+
+def explain_suite(models: SuiteModels, passes: Passes, progress: Progress = lambda done, total: None) -> Explained:
+    """Explain what the models do in best, median and worst cases.
+
+    Args:
+        models: see `open_suite`.
+        passes: how they are run.
+        progress: is told how many of how many cases are done.
+    """
+    from lungzoo.explain.suite_picture import draw
+
+    total = sum(len(cases) for _, cases in models.picked)
     done: list[ExplainedCase] = []
-    for case in _explained(picked, predictors, chosen, options, dataset, passes):
-        done.append(case)
-        progress(len(done), total)
-    seeds = ", ".join(str(run.seed) for run in runs)
-    caption = f"{done[0].heat.details}; {runs[0].title}, seed {seeds}; slices whole, not shifted as in scoring"
-    return Explained(arm.arm, chosen.title, caption, draw(done, f"{chosen.title}: {runs[0].title}, seed {seeds}"))
+    for kind, cases in models.picked:
+        for case in cases:
+            done.append(_explain(kind, case, models, passes))
+            progress(len(done), total)
+    first, title = models.runs[0], models.method.title
+    who = f"{first.title}, seed {', '.join(str(run.seed) for run in models.runs)}"
+    caption = f"{done[0].heat.details}; {who}; slices whole, not shifted as in scoring"
+    return Explained(first.arm, title, caption, draw(done, f"{title}: {who}"))
 
 
 def mask_of(result: Result, row: int) -> np.ndarray:
@@ -141,32 +171,9 @@ def _opened(tracker: Tracker, runs: Sequence[RunRecord]) -> list[Predictor]:
     return [open_predictor(folders[run.fingerprint]) for run in runs]
 
 
-def _explained(
-    picked: list[tuple[str, list[Any]]],
-    predictors: Sequence[Predictor],
-    method: Method,
-    options: Frozen,
-    dataset: PreparedDataset,
-    passes: Passes,
-) -> Iterator[ExplainedCase]:
-    names = dataset.cases["case"].astype(str).to_numpy()
-    for kind, cases in picked:
-        for case in cases:
-            place = int(np.flatnonzero(names == case["case"])[0])
-            title = f"{case['case']}\nDice {case['dice']:.3f}"
-            yield _explain(kind, title, place, predictors, method, options, dataset, passes)
-
-
-def _explain(
-    kind: str,
-    title: str,
-    place: int,
-    predictors: Sequence[Predictor],
-    method: Method,
-    options: Frozen,
-    dataset: PreparedDataset,
-    passes: Passes,
-) -> ExplainedCase:
+def _explain(kind: str, case: Any, models: SuiteModels, passes: Passes) -> ExplainedCase:
+    dataset, predictors = models.dataset, models.predictors
+    place = dataset.cases["case"].astype(str).tolist().index(case["case"])
     volume = str(dataset.cases["volume"].iloc[place])
     found = Input(volume, dataset.path, False, False, partial(read_volume, dataset, volume))
     result = predict_scan(found, predictors, Settings(passes=passes))
@@ -175,5 +182,5 @@ def _explain(
     readers = predictors[0].protocol.data.consensus_readers
     reference, mask = dataset.consensus(np.array([place]), readers)[0] > 0, mask_of(result, row)
     region = mask if mask.any() else reference
-    heat = method.explain(Subject(predictors, result.volume, row, region, passes), options)
-    return ExplainedCase(kind, title, result, row, reference, region, heat)
+    heat = models.method.explain(Subject(predictors, result.volume, row, region, passes), models.options)
+    return ExplainedCase(kind, f"{case['case']}\nDice {case['dice']:.3f}", result, row, reference, region, heat)

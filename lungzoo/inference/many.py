@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from lungzoo.errors import DatasetError
+from lungzoo.events import Progress
 from lungzoo.inference.batches import MemoryRanOut, memory_named
 from lungzoo.inference.outputs import Plan
-from lungzoo.inference.predict import Progress, Settings, predict_scan
+from lungzoo.inference.predict import Settings, predict_scan
 from lungzoo.inference.predictor import Predictor
 from lungzoo.inference.result import Result
 

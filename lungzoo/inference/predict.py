@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from lungzoo.errors import DatasetError, UsageError
+from lungzoo.events import Progress
 from lungzoo.inference.classes import LesionClasses
 from lungzoo.inference.ensemble import labels_of, mean_slices
 from lungzoo.inference.inputs import Input
@@ -18,7 +19,6 @@ from lungzoo.inference.result import Result
 from lungzoo.inference.volume import Volume
 from lungzoo.schema import parse
 
-Progress = Callable[[int, int], None]
 _CONTEXT_PX = 64
 """How far beyond the lungs slices are shown to a model, so that it sees what surrounds a lesion at the wall."""
 _MULTIPLE_PX = 32

@@ -10,8 +10,9 @@ from lungzoo.config import PhantomConfig
 from lungzoo.content import cache_dir
 from lungzoo.data.readers.phantom import PhantomReader
 from lungzoo.data.store import PreparedDataset
-from lungzoo.data.writer import Progress, import_dataset
+from lungzoo.data.writer import import_dataset
 from lungzoo.errors import DatasetError
+from lungzoo.events import Progress
 
 
 def phantom_dataset(config: PhantomConfig, progress: Progress | None = None) -> PreparedDataset:

@@ -13,7 +13,7 @@ import pytest
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import UnknownNameError, UsageError
 from lungzoo.explain import suite
-from lungzoo.explain.suite import ExplainedCase, explain_suite
+from lungzoo.explain.suite import ExplainedCase, explain_suite, open_suite
 from lungzoo.inference.predictor import Passes, Predictor
 from lungzoo.suites.report.formats.html.page import to_html
 from lungzoo.suites.report.report import build_report
@@ -61,7 +61,7 @@ def explained(
     monkeypatch.setattr(suite_picture, "draw", draw)
     monkeypatch.setattr(suite, "open_predictor", open_)
     report = build_report(study.suite, study.tracker, DRAWS)
-    return explain_suite(report, method, phantom, Passes()), drawn, opened
+    return explain_suite(open_suite(report, method, phantom), Passes()), drawn, opened
 
 
 def test_best_median_and_worst_cases_with_their_maps_reach_the_page(
@@ -101,15 +101,15 @@ def test_what_cannot_be_explained_is_told(
 ) -> None:
     report = build_report(study.suite, tracker, DRAWS)
     with pytest.raises(UnknownNameError, match=r"Unknown explanation 'occlusoin'\. Did you mean 'occlusion'\?"):
-        explain_suite(report, "occlusoin", phantom, Passes())
+        open_suite(report, "occlusoin", phantom)
     (tracker.folder / study.runs[0].fingerprint / "weights").rmdir()
     with pytest.raises(UsageError, match=r"weights of 'unet_mobilenetv2 / scratch', seed 0, are gone\. .*--fresh"):
-        explain_suite(report, "occlusion", phantom, Passes())
+        open_suite(report, "occlusion", phantom)
     monkeypatch.setitem(DATASET, "fingerprint", "f" * 64)
     with pytest.raises(UsageError, match=r"The suite was run on 'd' \(f{12}\)\. Received: .*--data"):
-        explain_suite(build_report(study.suite, tracker, DRAWS), "occlusion", phantom, Passes())
+        open_suite(build_report(study.suite, tracker, DRAWS), "occlusion", phantom)
     empty = Study(tracker)
     empty.plan("imagenet-frozen")
     monkeypatch.setitem(DATASET, "fingerprint", phantom.fingerprint)
     with pytest.raises(UsageError, match=r"No run of the suite is finished"):
-        explain_suite(build_report(empty.suite, tracker, DRAWS), "occlusion", phantom, Passes())
+        open_suite(build_report(empty.suite, tracker, DRAWS), "occlusion", phantom)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -11,13 +11,12 @@ import numpy as np
 from lungzoo.data.near.detail import coarse_maps, fine_maps
 from lungzoo.data.near.signature import FLIPS, Candidates, candidates
 from lungzoo.data.near.verify import correlate
+from lungzoo.events import Progress
 
 METHOD = 1
 """Raise this when a change alters which pairs are found."""
 _SIGNATURE, _COARSE, _FINE = 0.75, 0.7, 0.73
 _BATCH = 256
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

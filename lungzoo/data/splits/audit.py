@@ -13,10 +13,10 @@ import numpy as np
 
 from lungzoo.atomic import write_atomic
 from lungzoo.data.near import METHOD, NearPair, Pictures, find_near
-from lungzoo.data.near.search import Progress
 from lungzoo.data.splits.split import PARTS, Split
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import storage_error
+from lungzoo.events import Progress
 
 AUDIT_FILE = "audit.json"
 _EXAMPLES = 5

@@ -12,8 +12,8 @@ import numpy as np
 from lungzoo.atomic import write_atomic
 from lungzoo.content import cache_dir
 from lungzoo.data.near import METHOD, NearPair, Pictures, find_near
-from lungzoo.data.near.search import Progress
 from lungzoo.data.store import PreparedDataset
+from lungzoo.events import Progress
 
 
 def near_groups(dataset: PreparedDataset, progress: Progress | None = None) -> dict[str, str]:

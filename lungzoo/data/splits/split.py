@@ -27,8 +27,8 @@ from lungzoo.errors import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lungzoo.data.near.search import Progress
     from lungzoo.data.store import PreparedDataset
+    from lungzoo.events import Progress
 
 __all__ = [
     *("OWN_SPLIT", "PARTS", "UNNAMED", "Split", "grouping_of", "middle_slices", "needs_near"),

@@ -10,9 +10,10 @@ from itertools import product
 import numpy as np
 
 from lungzoo.errors import ConfigError
+from lungzoo.events import Progress
 from lungzoo.inference.postprocess import PostprocessConfig, fill_holes, within
 from lungzoo.inference.tuning.held_out import HeldOut
-from lungzoo.inference.tuning.kept import Choice, Kept, Pass, Progress
+from lungzoo.inference.tuning.kept import Choice, Kept, Pass
 from lungzoo.inference.tuning.measure import parts_of
 from lungzoo.inference.tuning.scores import groups_of, score
 from lungzoo.inference.tuning.units import by_volume

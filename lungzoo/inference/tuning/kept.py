@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
+from lungzoo.events import Progress
 from lungzoo.inference.postprocess import PostprocessConfig, find_lungs, postprocess, within
 from lungzoo.inference.predict import region_of
 from lungzoo.inference.predictor import Passes, Predictor, SliceAnswer
 from lungzoo.inference.tuning.held_out import HeldOut
 from lungzoo.inference.tuning.units import Unit, count_units, units
-
-Progress = Callable[[int, int], None]
 
 
 class Pass(NamedTuple):

@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from lungzoo.data.store import PreparedDataset
+from lungzoo.events import Progress
 from lungzoo.inference.predictor import Passes, Predictor
 from lungzoo.inference.tuning.gains import PLAIN, Gain, Row, measure_gains
 from lungzoo.inference.tuning.grid import THRESHOLDS, Grid, Tried, alone, scored, try_all
 from lungzoo.inference.tuning.held_out import HeldOut, check_members, held_out
-from lungzoo.inference.tuning.kept import Choice, Kept, Progress, look
+from lungzoo.inference.tuning.kept import Choice, Kept, look
 from lungzoo.inference.tuning.words import describe
 from lungzoo.weights.manifest import WeightsManifest
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lungzoo.config import AugmentConfig, DataConfig
+from lungzoo.data.drawing import draw_outline, shown_range
 from lungzoo.data.store import PreparedDataset
 from lungzoo.data.summary import MIN_READERS
 from lungzoo.errors import storage_error
@@ -165,14 +166,14 @@ def _tile_axes(figure: Figure, rows: int, columns: int, place: int) -> Axes:
 
 
 def _draw_tile(axes: Axes, dataset: PreparedDataset, row: int, area_px: int) -> None:
-    low, high = DataConfig().window_hu if dataset.units == "hu" else (0, 255)
+    low, high = shown_range(dataset.units)
     axes.imshow(dataset.images[row], cmap="gray", vmin=low, vmax=high, interpolation="lanczos")
     bits = np.asarray(dataset.masks[row])
     if len(dataset.mask_bits) > 1:
         for bit in range(len(dataset.mask_bits)):
-            _outline(axes, (bits >> bit) & 1, _READERS[bit % len(_READERS)], 0.6)
+            draw_outline(axes, (bits >> bit) & 1, _READERS[bit % len(_READERS)], 0.6)
     consensus = dataset.consensus(np.array([row]), MIN_READERS)[0]
-    _outline(axes, consensus, _CONSENSUS, 1.1)
+    draw_outline(axes, consensus, _CONSENSUS, 1.1)
     case = dataset.cases.iloc[row]
     style: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "clip_on": False}
     axes.text(0, -0.025, case["case"], color=_TEXT, size=5.2, **style)
@@ -181,16 +182,8 @@ def _draw_tile(axes: Axes, dataset: PreparedDataset, row: int, area_px: int) -> 
 
 def _draw_shown(axes: Axes, image: np.ndarray, mask: np.ndarray, caption: str) -> None:
     axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="lanczos")
-    _outline(axes, mask[..., 0], _CONSENSUS, 1.1)
+    draw_outline(axes, mask[..., 0], _CONSENSUS, 1.1)
     axes.text(0, -0.025, caption, color=_TEXT, size=5.2, transform=axes.transAxes, va="top", clip_on=False)
-
-
-def _outline(axes: Axes, mask: np.ndarray, color: str, width: float) -> None:
-    if not mask.any():
-        return
-    padded = np.pad(mask, 1).astype(float)
-    y, x = (np.arange(-1, size + 1) for size in mask.shape)
-    axes.contour(x, y, padded, levels=[0.5], colors=[color], linewidths=width)
 
 
 def _caption(case: Any, area_px: int) -> str:

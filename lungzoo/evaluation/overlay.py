@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lungzoo.data.drawing import draw_outline, frame
 from lungzoo.evaluation.predict import Predictions
 
 if TYPE_CHECKING:
@@ -51,15 +52,6 @@ def save_overlays(predictions: Predictions, scores: pd.DataFrame, title: str, pa
 
 def _draw(axis: Any, predictions: Predictions, position: int) -> None:
     axis.imshow(predictions.images[position], cmap="gray", vmin=0, vmax=255)
-    for masks, colour in ((predictions.references, REFERENCE_COLOUR), (predictions.masks, PREDICTION_COLOUR)):
-        mask = masks[position]
-        if mask.any():
-            padded = np.pad(mask, 1).astype(float)
-            axis.contour(
-                np.arange(-1, mask.shape[1] + 1), np.arange(-1, mask.shape[0] + 1), padded, [0.5], colors=colour,
-                linewidths=1.1,
-            )  # fmt: skip
-    axis.set_xlim(-0.5, predictions.images.shape[2] - 0.5)
-    axis.set_ylim(predictions.images.shape[1] - 0.5, -0.5)
-    axis.set_xticks([])
-    axis.set_yticks([])
+    draw_outline(axis, predictions.references[position], REFERENCE_COLOUR, 1.1)
+    draw_outline(axis, predictions.masks[position], PREDICTION_COLOUR, 1.1)
+    frame(axis, None, predictions.images.shape[1:])

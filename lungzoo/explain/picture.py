@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lungzoo.config import DataConfig
+from lungzoo.data.drawing import draw_outline, frame, grey_values
 from lungzoo.explain.contract import EXPLANATIONS
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from lungzoo.explain.contract import HeatMap
     from lungzoo.explain.run import Explanation
-    from lungzoo.inference.volume import Volume
 
 CONTOUR = "#22d3ee"
 _PANEL_INCHES = 4.2
@@ -38,7 +37,7 @@ def draw(explanation: Explanation) -> Figure:
     from matplotlib.figure import Figure
 
     volume, mask = explanation.result.volume, explanation.result.mask[explanation.place.z] > 0
-    grey, aspect = grey_slice(volume, explanation.place.row), aspect_of(volume.spacing_mm)
+    grey, aspect = grey_values(volume.image[explanation.place.row], volume.units), aspect_of(volume.spacing_mm)
     zoom = zoom_box(explanation.place.region, grey.shape)
     panels = 2 if zoom is None else 3
     height = _PANEL_INCHES * min(max(grey.shape[0] * aspect / grey.shape[1], 0.4), 2.0)
@@ -50,7 +49,7 @@ def draw(explanation: Explanation) -> Figure:
         axis.imshow(grey, cmap="gray", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
         if number:
             drawn = draw_heat(axis, explanation.heat, aspect)
-        draw_contour(axis, mask, 0.7 if number else 1.1)  # a thick one would hide what lies on the edge
+        draw_outline(axis, mask, CONTOUR, 0.7 if number else 1.1)  # a thick one would hide what lies on the edge
         frame(axis, zoom if number == 2 else None, grey.shape)
     told = "slice and predicted contour"
     if EXPLANATIONS.get(explanation.method).needs_region and (explanation.place.region != mask).any():
@@ -72,13 +71,6 @@ def title_lines(explanation: Explanation, width: int) -> list[str]:
     """Return the method, what it explains, and the weights, in lines of at most so many letters."""
     names = ", ".join(weights.name for weights in explanation.result.weights)
     return [*wrap(explanation.words, width), *wrap(f"weights: {names}", width)]
-
-
-def grey_slice(volume: Volume, row: int) -> np.ndarray:
-    """Return the slice in [0, 1]; HU through the usual lung window."""
-    low, high = DataConfig().window_hu if volume.units == "hu" else (0.0, 255.0)
-    image = volume.image[row].astype(np.float32)
-    return np.clip((image - low) / (high - low), 0, 1)
 
 
 def zoom_box(region: np.ndarray, shape_yx: tuple[int, ...]) -> tuple[slice, slice] | None:
@@ -115,17 +107,9 @@ def draw_heat(axis: Any, heat: HeatMap, aspect: float) -> Any:
     return axis.imshow(values, cmap=colours, norm=scale, alpha=opacity, aspect=aspect, interpolation="nearest")
 
 
-def draw_contour(axis: Any, mask: np.ndarray, width: float, colour: str = CONTOUR) -> None:
-    """Draw the outline of a mask along the edges of its pixels."""
-    if not mask.any():
-        return
-    places = np.arange(-1, mask.shape[1] + 1), np.arange(-1, mask.shape[0] + 1)
-    axis.contour(*places, np.pad(mask, 1).astype(float), [0.5], colors=colour, linewidths=width)
-
-
 def _draw_region(axis: Any, region: np.ndarray) -> None:
     """Outline what is explained; a cross stands over what is too small to be seen."""
-    draw_contour(axis, region, 1.1, "white")
+    draw_outline(axis, region, "white", 1.1)
     if region.sum() < _SEEN_PX:
         y, x = np.argwhere(region).mean(axis=0)
         axis.plot([x], [y], "+", color="white", markersize=9)
@@ -138,12 +122,3 @@ def _draw_box(axis: Any, box: tuple[slice, slice]) -> None:
     corner = columns.start - 0.5, rows.start - 0.5
     sides = columns.stop - columns.start, rows.stop - rows.start
     axis.add_patch(Rectangle(corner, *sides, fill=False, edgecolor="white", linewidth=0.9))
-
-
-def frame(axis: Any, box: tuple[slice, slice] | None, shape_yx: tuple[int, ...]) -> None:
-    """Show a box of a slice, or all of it, without ticks."""
-    rows, columns = box or (slice(0, shape_yx[0]), slice(0, shape_yx[1]))
-    axis.set_xlim(columns.start - 0.5, columns.stop - 0.5)
-    axis.set_ylim(rows.stop - 0.5, rows.start - 0.5)
-    axis.set_xticks([])
-    axis.set_yticks([])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from lungzoo.data.drawing import draw_outline, frame, grey_values
 from lungzoo.evaluation.overlay import REFERENCE_COLOUR
 from lungzoo.explain import picture
 
@@ -40,11 +41,12 @@ def draw(cases: list[ExplainedCase], title: str) -> bytes:
 
 def _panel(axis: Any, case: ExplainedCase) -> Any:
     """Draw a slice with its map, from near where its lesion is small; returns what a colour bar is of."""
-    grey, aspect = picture.grey_slice(case.result.volume, case.row), picture.aspect_of(case.result.volume.spacing_mm)
+    volume = case.result.volume
+    grey, aspect = grey_values(volume.image[case.row], volume.units), picture.aspect_of(volume.spacing_mm)
     axis.imshow(grey, cmap="gray", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
     drawn = picture.draw_heat(axis, case.heat, aspect)
-    picture.draw_contour(axis, case.reference, 0.9, REFERENCE_COLOUR)
-    picture.draw_contour(axis, case.mask, 0.9)
-    picture.frame(axis, picture.zoom_box(case.reference | case.region, grey.shape), grey.shape)
+    draw_outline(axis, case.reference, REFERENCE_COLOUR, 0.9)
+    draw_outline(axis, case.mask, picture.CONTOUR, 0.9)
+    frame(axis, picture.zoom_box(case.reference | case.region, grey.shape), grey.shape)
     axis.set_title(case.title, fontsize=6.5)
     return drawn

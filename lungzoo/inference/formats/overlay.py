@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lungzoo.config import DataConfig
+from lungzoo.data.drawing import grey_values
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.result import Result
 
@@ -64,8 +64,7 @@ def choose_slices(mask: np.ndarray) -> np.ndarray:
 def _tile(result: Result, row: int, step: int) -> np.ndarray:
     """Draw every `step`-th pixel of a slice; a pixel is lesion if any that it stands for is."""
     volume = result.volume
-    low, high = DataConfig().window_hu if volume.units == "hu" else (0.0, 255.0)
-    grey = np.clip((volume.image[row, ::step, ::step].astype(np.float32) - low) / (high - low), 0, 1)
+    grey = grey_values(volume.image[row, ::step, ::step], volume.units)
     tile = np.repeat(np.round(grey * 255).astype(np.uint8)[..., None], 3, axis=-1)
     tile[outline(_shrunk(result.mask[volume.z[row]] > 0, step))] = _COLOUR
     return tile

@@ -3,12 +3,13 @@
     python benchmarks/speed/runtimes.py
 
 Time of one slice of 512×512 by the network alone, in batches of four: as `lungzoo predict` asks it, compiled with XLA,
-and by onnxruntime (pip install 'lungzoo[export]'). CPU time is what counts on a machine that does other things, too.
+by onnxruntime, and by LiteRT with one thread per core (pip install 'lungzoo[export]'). CPU time is what counts on a machine that does other things, too.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,6 +34,7 @@ def main() -> None:
         "keras": lambda: np.asarray(model.predict_on_batch(slices)),
         "xla": with_xla(model, slices),
         "onnxruntime": with_onnx(arguments.weights, slices),
+        "litert": with_litert(arguments.weights, slices),
     }
     expected, base = ways["keras"](), 0.0
     for name, answer in ways.items():
@@ -61,6 +63,21 @@ def with_onnx(weights: str, slices: np.ndarray) -> Callable[[], np.ndarray]:
         session = onnxruntime.InferenceSession(path.read_bytes())
     name = session.get_inputs()[0].name
     return lambda: session.run(None, {name: slices})[0]
+
+
+def with_litert(weights: str, slices: np.ndarray) -> Callable[[], np.ndarray]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    from lungzoo.export.export import Request, export_weights
+    from lungzoo.export.heads import INPUT
+    from lungzoo.inference.predictor import open_predictor
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        export_weights(open_predictor(weights), Request("litert", path, SIDE_PX))
+        session = Interpreter(model_content=path.read_bytes(), num_threads=os.cpu_count())
+    answer = session.get_signature_runner()
+    return lambda: answer(**{INPUT: slices})["mask"]
 
 
 def timed(answer: Callable[[], np.ndarray], repeats: int) -> tuple[float, float]:

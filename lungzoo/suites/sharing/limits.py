@@ -6,7 +6,7 @@ from lungzoo.suites.report.protocol import names_patients
 from lungzoo.tracking.record import RunRecord
 from lungzoo.weights.manifest import WeightsManifest
 
-FEW_PATIENTS = 30
+ROUGH_PATIENTS = 30
 """Below so many test patients an interval says little, and may be too narrow."""
 _KNOWN_STARTS = ("random", "imagenet")
 
@@ -25,7 +25,7 @@ def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
     ]
     if split.get("leakage"):
         found.insert(0, f"**{split['leakage']}**")
-    if split["patients"]["test"] < FEW_PATIENTS:
+    if split["patients"]["test"] < ROUGH_PATIENTS:
         found.append(f"Only {split['patients']['test']} test patients: the intervals are rough.")
     if not names_patients(split):
         found.append("The dataset names no patients: the counts of patients above are of images.")

@@ -197,10 +197,12 @@ def find_leakage(manifest: WeightsManifest | None, split: Split, dataset: Prepar
     found = []
     about = manifest.trained_on if manifest else None
     if manifest and about and (both := common_patients(manifest.seen, split.test)):
-        who = "" if common_patients(about.learnt_from, split.test) else ", or what they started from,"
+        own = common_patients(about.learnt_from, split.test)
+        who = "" if own else ", or what they started from,"
+        instead = f"the split they were trained with (data.split_seed = {about.split_seed})"
         found.append(
             f"The weights '{manifest.name}'{who} were trained on {len(both)} of the {len(split.test)} test patients, "
-            f"such as {both[0]}. Use the split they were trained with (data.split_seed = {about.split_seed})."
+            f"such as {both[0]}. Use {instead if own else 'a split that tests none of them, or other weights'}."
         )
     shared = shared_patients(split)
     if dataset is not None:

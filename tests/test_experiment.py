@@ -25,7 +25,7 @@ from lungzoo.experiment import record_failure, run_experiment
 from lungzoo.schema import parse
 from lungzoo.tracking.workspace import Workspace, exclusive
 from lungzoo.weights import hub
-from lungzoo.weights.manifest import read_manifest
+from lungzoo.weights.manifest import Inherited, read_manifest
 
 from .conftest import TINY, ListTracker
 
@@ -246,7 +246,10 @@ def test_a_run_starts_where_a_finished_one_ended(run, tiny, first, recipes, trac
         assert record.status == "finished", record.reason
         starts[recipe] = record.environment["encoder_start_sha256"]
         manifest = read_manifest(tracker.folder / record.fingerprint / "weights" / "manifest.json")
-        assert (of_first.trained_on.inherited, manifest.trained_on.inherited) == ((), of_first.seen)
+        inherited, patients = manifest.trained_on.inherited, of_first.trained_on.patients
+        assert of_first.trained_on.inherited == Inherited()
+        assert inherited.complete
+        assert (set(inherited.train), set(inherited.val)) == (set(patients.train), set(patients.val))
     assert len(set(starts.values())) == 1
     assert first.environment["encoder_start_sha256"] not in starts.values()
 

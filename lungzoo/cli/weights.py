@@ -107,7 +107,9 @@ def publish(
 
     done = hand_on(run, to, Wishes(name, title, licence, force, private, tuned), MlflowTracker("train"))
     typer.echo(f"Published '{done.name}': {done.place}.")
-    typer.echo(f"It names {done.patients} patients as the dataset does; licence: {done.licence or 'not stated'}.")
+    before = f", and {done.inherited} of what it started from" if done.inherited else ""
+    licence = done.licence or "not stated"
+    typer.echo(f"It names {done.patients} patients as the dataset does{before}; licence: {licence}.")
     for line in done.use:
         typer.echo(f"  {line}")
 

@@ -25,6 +25,8 @@ HEX = r"^[0-9a-f]{64}$"
 MAX_BYTES = 4 * 2**30
 """Largest weights file that is fetched or read."""
 MAX_MANIFEST_BYTES = 2**24
+_WITHOUT_PATIENTS = ("random", "imagenet")
+"""How `source` begins where no patient is behind it."""
 
 
 def _as_tuple(value: Any) -> Any:
@@ -76,6 +78,17 @@ class Patients(Frozen):
         return self
 
 
+class Inherited(Frozen):
+    """What the weights that training started from, and those before them, had learnt from."""
+
+    train: tuple[str, ...] = ()
+    """Patients that one of them was fitted to."""
+    val: tuple[str, ...] = ()
+    """Patients that one of them was chosen by, and none fitted to."""
+    complete: bool = False
+    """These are all; otherwise one of them does not say."""
+
+
 class TrainedOn(Frozen):
     """The data behind the weights."""
 
@@ -89,8 +102,8 @@ class TrainedOn(Frozen):
     """Height and width of its slices."""
     patients: Patients = Patients()
     """The patients of each part."""
-    inherited: tuple[str, ...] = ()
-    """Patients that the weights which training started from had seen, or those before them."""
+    inherited: Inherited = Inherited()
+    """What they started from had learnt from; absent where that was random numbers or ImageNet, or says nothing."""
 
     later: ClassVar[tuple[str, ...]] = ("inherited",)
 
@@ -172,7 +185,24 @@ class WeightsManifest(Frozen):
     def seen(self) -> tuple[str, ...]:
         """Patients that training, or that of the weights it started from, learnt from; sorted, none where unknown."""
         about = self.trained_on
-        return tuple(sorted({*about.learnt_from, *about.inherited})) if about else ()
+        return tuple(sorted({*about.learnt_from, *about.inherited.train, *about.inherited.val})) if about else ()
+
+    @property
+    def ancestry_known(self) -> bool:
+        """Every patient behind what training started from is listed, or there is none."""
+        if self.source.partition(" ")[0] in _WITHOUT_PATIENTS:
+            return True
+        return self.trained_on is not None and self.trained_on.inherited.complete
+
+    def passed_on(self) -> Inherited:
+        """Return what weights inherit whose training starts from these."""
+        if self.trained_on is None:
+            return Inherited()
+        own, before = self.trained_on.patients, self.trained_on.inherited
+        train = {*own.train, *before.train}
+        val = {*own.val, *before.val} - train
+        complete = bool(own.train) and self.ancestry_known
+        return Inherited(train=tuple(sorted(train)), val=tuple(sorted(val)), complete=complete)
 
     def fault(self, path: Path) -> str | None:
         """Say what is wrong with a copy of the file, or return None where it is intact."""

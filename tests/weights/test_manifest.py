@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lungzoo.errors import ConfigError, StorageError
-from lungzoo.weights.manifest import WeightsManifest, read_manifest, write_manifest
+from lungzoo.weights.manifest import Inherited, WeightsManifest, read_manifest, write_manifest
 from lungzoo.weights.toml import toml_text
 
 FULL: dict[str, Any] = {
@@ -138,3 +138,32 @@ def test_toml_of_every_kind_of_value() -> None:
     assert tomllib.loads(toml_text({**values, "nothing": None})) == values
     with pytest.raises(TypeError, match="TOML has no place for set"):
         toml_text({"a": {1}})
+
+
+def test_what_was_learnt_from_is_passed_on_over_generations() -> None:
+    def trained(name: str, source: str, train: str, val: str, before: Inherited | None = None) -> WeightsManifest:
+        about = {"dataset": name, "patients": {"train": [*train], "val": [*val], "test": ["T"]}}
+        inherited = {"inherited": before.model_dump()} if before else {}
+        return full(name=name, source=source, trained_on={**about, **inherited})
+
+    first = trained("a", "imagenet (somewhere)", "AB", "C")
+    assert first.passed_on() == Inherited(train=("A", "B"), val=("C",), complete=True)
+    second = trained("b", "run:a", "CD", "E", first.passed_on())
+    assert second.passed_on() == Inherited(train=("A", "B", "C", "D"), val=("E",), complete=True)
+    assert second.seen == ("A", "B", "C", "D", "E")
+    orphan = trained("c", "/some/file.npz", "A", "B", full(trained_on=None).passed_on())
+    assert not orphan.ancestry_known
+    assert orphan.passed_on() == Inherited(train=("A",), val=("B",), complete=False)
+    grandchild = trained("d", "run:c", "X", "Y", orphan.passed_on())
+    assert not grandchild.ancestry_known
+    assert trained("e", "random", "X", "Y").ancestry_known
+
+
+@pytest.mark.parametrize("name", ["m.toml", "m.json"])
+def test_what_was_inherited_is_written_where_there_is_some(name: str, tmp_path: Path) -> None:
+    inherited = {"train": ["A"], "val": [], "complete": True}
+    manifest = full(trained_on={**FULL["trained_on"], "inherited": inherited})
+    write_manifest(manifest, tmp_path / name)
+    assert read_manifest(tmp_path / name) == manifest
+    write_manifest(full(), tmp_path / name)
+    assert "inherited" not in (tmp_path / name).read_text()

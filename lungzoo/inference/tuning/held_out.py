@@ -87,18 +87,24 @@ def _patients(manifest: WeightsManifest, part: Part) -> Patients:
 
 def _check_unseen(manifest: WeightsManifest, patients: Sequence[str], part: Part) -> None:
     """Refuse members, such as those of another fold, that have seen cases of this part."""
-    known = manifest.trained_on.patients if manifest.trained_on else Patients()
-    inherited = manifest.trained_on.inherited if manifest.trained_on else ()
-    seen = (*known.train, *inherited) if part == "val" else manifest.seen
-    if not seen:
+    about = manifest.trained_on
+    if about is None or not about.patients.train:
         raise ConfigError(
             f"The manifest of '{manifest.name}' does not say which patients it was trained on, so it may have seen the "
             f"{_TITLES[part]} cases. Leave it out."
         )
-    if both := common_patients(seen, patients):
+    own, before = about.patients.train, about.inherited.train
+    if part == "test":  # validation cases chose the best epoch, too, so they may have done so before
+        own, before = about.learnt_from, (*before, *about.inherited.val)
+    if both := common_patients(own, patients):
         raise ConfigError(
             f"The weights '{manifest.name}' were trained on {len(both)} of the {len(patients)} {_TITLES[part]} "
             f"patients, such as {both[0]}. Members must share a split: take the seeds of one fold."
+        )
+    if both := common_patients(before, patients):
+        raise ConfigError(
+            f"What the weights '{manifest.name}' started from was trained on {len(both)} of the {len(patients)} "
+            f"{_TITLES[part]} patients, such as {both[0]}. Take weights whose start has not seen these."
         )
 
 

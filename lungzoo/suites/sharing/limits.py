@@ -8,7 +8,6 @@ from lungzoo.weights.manifest import WeightsManifest
 
 ROUGH_PATIENTS = 30
 """Below so many test patients an interval says little, and may be too narrow."""
-_KNOWN_STARTS = ("random", "imagenet")
 
 
 def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
@@ -35,9 +34,8 @@ def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
         found.append(f"It was trained on crops of {size_px}×{size_px} pixels, not on whole slices.")
     if data.get("reader") == "phantom":
         found.append("The data are a synthetic phantom: it has seen no patient, and its figures mean nothing for any.")
-    inherited = manifest.trained_on.inherited if manifest.trained_on else ()
-    if manifest.source not in _KNOWN_STARTS and not inherited:
-        found.append(f"It started from '{manifest.source}', whose own training patients are not listed here.")
+    if not manifest.ancestry_known:
+        found.append(f"It started from '{manifest.source}', whose own training patients are not all listed here.")
     if manifest.second_stage:
         found.append(
             "Classes were learnt from lesions alone: what is marked by mistake is given one of them, too, and nothing "

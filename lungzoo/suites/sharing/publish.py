@@ -65,7 +65,8 @@ class Publication:
         name: theirs.
         place: in words.
         use: commands that use them from there.
-        patients: how many the manifest names.
+        patients: how many of the dataset the manifest names.
+        inherited: how many others it names, from whom what training started from had learnt.
         licence: of the weights; "" where none is stated.
     """
 
@@ -73,6 +74,7 @@ class Publication:
     place: str
     use: tuple[str, ...]
     patients: int
+    inherited: int
     licence: str
 
 
@@ -124,11 +126,11 @@ class _Weights:
         return "-".join(re.sub(r"[^a-z0-9._]+", "_", part.lower()).strip("._") or "x" for part in parts)
 
     @property
-    def facts(self) -> tuple[int, str]:
-        """How many patients the manifest names, and the licence."""
+    def facts(self) -> tuple[int, int, str]:
+        """How many patients of the dataset the manifest names, how many others that it inherited, and the licence."""
         about = self.manifest.trained_on
-        named = (*about.patients.train, *about.patients.val, *about.patients.test) if about else ()
-        return len(named), self.wishes.licence or self.manifest.licence
+        own = {*about.learnt_from, *about.patients.test} if about else set()
+        return len(own), len({*self.manifest.seen} - own), self.wishes.licence or self.manifest.licence
 
     def fill(self, name: str, folder: Path, source: str, hub: str = "", code: str = "") -> None:
         """Write manifest, weights and card into a folder; `source`, `hub` and `code`: see `model_card`."""

@@ -32,7 +32,7 @@ from lungzoo.data.splits.split import PARTS, Split, split_dataset
 from lungzoo.data.store import PreparedDataset
 from lungzoo.data.writer import import_dataset
 from lungzoo.errors import ConfigError
-from lungzoo.weights.manifest import Patients, TrainedOn, read_manifest
+from lungzoo.weights.manifest import Inherited, Patients, TrainedOn, read_manifest
 
 MASK = np.eye(64, dtype=np.uint8)
 
@@ -214,12 +214,14 @@ def test_weights_that_saw_test_patients_are_refused_or_told(clean):
 
 
 def test_weights_whose_start_saw_test_patients_are_refused(clean):
-    about = TrainedOn(dataset="other", split_seed=3, patients=Patients(train=("A",), val=("B",)), inherited=("P2",))
+    who = Patients(train=("A",), val=("B",))
+    about = TrainedOn(dataset="other", split_seed=3, patients=who, inherited=Inherited(val=("P2",)))
     manifest = shipped().model_copy(update={"name": "grandchild", "trained_on": about})
     assert manifest.seen == ("A", "B", "P2")
     (told,) = find_leakage(manifest, by_hand(clean, "P0", "P1", "P2"))
-    assert told.startswith(
-        "The weights 'grandchild', or what they started from, were trained on 1 of the 1 test patients"
+    assert told == (
+        "The weights 'grandchild', or what they started from, were trained on 1 of the 1 test patients, such as P2. "
+        "Use a split that tests none of them, or other weights."
     )
 
 

@@ -28,15 +28,18 @@ def make_member(
     split = split_patients(phantom.cases, DataConfig.model_validate(data), phantom.fingerprint)
 
     def make(
-        level: float = 0.9, name: str = "hand-made", patients: dict[str, Any] | None = None, shift_px: int = 0
+        level: float = 0.9,
+        name: str = "hand-made",
+        patients: dict[str, Any] | None = None,
+        shift_px: int = 0,
+        inherited: dict[str, Any] | None = None,
     ) -> Predictor:
         protocol = {"data": data, "score": {"threshold": 0.5, "shift_px": shift_px}}
         made = make_predictor(level=level, name=name, protocol=protocol)
         file = tmp_path / f"{name}.npz"
         who = {"train": split.train, "val": split.val, "test": split.test, **(patients or {})}
-        trained_on = TrainedOn.model_validate(
-            {"dataset": "phantom", "fingerprint": phantom.fingerprint, "split_seed": 0, "patients": who}
-        )
+        about = {"dataset": "phantom", "fingerprint": phantom.fingerprint, "split_seed": 0, "patients": who}
+        trained_on = TrainedOn.model_validate({**about, "inherited": inherited or {}})
         changes = {"trained_on": trained_on, "sha256": write_weights(made.model, file), "file": file.name}
         manifest = made.manifest.model_copy(update={**changes, "size_bytes": file.stat().st_size})
         return replace(made, manifest=manifest, file=file)

@@ -150,6 +150,28 @@ def test_a_member_of_another_fold_is_refused(make_member: Make, phantom: Prepare
         tune([first, other], phantom, Passes(), quietly)
 
 
+def test_weights_that_started_from_others_of_the_same_split_are_tuned_and_shown(
+    make_member: Make, phantom: PreparedDataset
+) -> None:
+    first = make_member()
+    again = make_member(name="again", inherited=first.manifest.passed_on().model_dump())
+    assert tune([again], phantom, Passes(), quietly, on_test=True).gains
+
+
+def test_weights_whose_start_has_seen_the_cases_are_refused(make_member: Make, phantom: PreparedDataset) -> None:
+    first = make_member()
+    assert first.manifest.trained_on is not None
+    who = first.manifest.trained_on.patients
+    fitted = make_member(name="fitted", inherited={"train": who.val[:1]})
+    text = rf"What the weights 'fitted' started from was trained on 1 of the {len(who.val)} validation patients, such as"
+    with pytest.raises(ConfigError, match=text):
+        tune([fitted], phantom, Passes(), quietly)
+    chosen = make_member(name="chosen", inherited={"val": who.test[:1]})
+    tune([chosen], phantom, Passes(), quietly)
+    with pytest.raises(ConfigError, match=r"What the weights 'chosen' started from .* test patients.*has not seen these"):
+        tune([chosen], phantom, Passes(), quietly, on_test=True)
+
+
 def test_weights_whose_patients_are_unknown_are_refused(make_member: Make, phantom: PreparedDataset) -> None:
     with pytest.raises(ConfigError, match="The manifest of 'a' names no validation patients"):
         tune([make_member(name="a", patients={"val": ()})], phantom, Passes(), quietly)

@@ -111,7 +111,7 @@ def test_limits(manifest: WeightsManifest, record: RunRecord) -> None:
     first, *others = limits_of(manifest.model_copy(update={"source": "run:abc"}), leaky)
     assert first == "**Leakage was allowed, so the scores are too good.**"
     assert any("No test slice was free of lesions" in limit for limit in others)
-    assert any("It started from 'run:abc', whose own training patients are not listed" in limit for limit in others)
+    assert any("It started from 'run:abc', whose own training patients are not all listed" in limit for limit in others)
     unnamed = replace(record, split={**split, "grouping": "case", "patients": {"train": 9, "val": 9, "test": 30}})
     assert any("The dataset names no patients" in limit for limit in limits_of(manifest, unnamed))
     assert not any("test patients: the intervals" in limit for limit in limits_of(manifest, unnamed))

@@ -35,7 +35,7 @@ def resolution(comparison: Comparison, metric: str = "Dice", power: float = 0.8,
     """Say how large a difference must be for this test set to find it, for the median pair of arms.
 
     Pairs whose two arms have the same values, such as two second stages behind the same networks, say nothing of it and
-    are left out.
+    are left out; where there are no others, nothing can be said.
 
     Args:
         comparison: of the arms.
@@ -49,12 +49,12 @@ def resolution(comparison: Comparison, metric: str = "Dice", power: float = 0.8,
     _check(power, alpha)
     pairs = len(comparison.p)
     differ = comparison.spread.patient > 0
-    told = differ if differ.any() else np.ones(pairs, bool)
-    smallest = float(np.median(detectable(comparison.spread, power, alpha)[told]))
+    smallest = float(np.median(detectable(comparison.spread, power, alpha)[differ])) if differ.any() else 0.0
     seeds = comparison.seeds
     several = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()}–{seeds.max()}"
     of_seeds = f", {several} seeds" if comparison.over_seeds.all() else ""
-    counted = f"{pairs} pairs" if told.all() else f"the {told.sum()} of {pairs} pairs whose arms differ"
+    all_told = differ.all() or not differ.any()
+    counted = f"{pairs} pairs" if all_told else f"the {differ.sum()} of {pairs} pairs whose arms differ"
     pair = "one pair" if pairs == 1 else f"the median of {counted}, before Holm's correction"
     rest = f"{pair}, {comparison.patients} patients, {comparison.cases} cases{of_seeds}"
     return _in_words(smallest, comparison.patients, metric, power, alpha, rest, bool(comparison.over_seeds.all()))
@@ -130,7 +130,10 @@ def _in_words(
         )
         return Resolution(float("inf"), power, alpha, sentence)
     if smallest == 0:
-        nothing = f"Nothing can be said about the smallest difference in {metric}: patients do not differ ({rest})."
+        nothing = (
+            f"Nothing can be said about the smallest difference in {metric}: no patient differs from another in what "
+            f"tells the arms apart ({rest})."
+        )
         return Resolution(float("nan"), power, alpha, nothing)
     given = "" if over_seeds else " Seed noise is not in this figure: it holds for these trained networks."
     sentence = (

@@ -43,6 +43,14 @@ def test_arms_that_are_the_same_networks_do_not_make_it_smaller():
     )
 
 
+def test_arms_that_are_all_the_same_networks_say_nothing_however_seeds_differ():
+    one = np.random.default_rng(2).beta(5, 2, (3, 40)) + np.array([[0.0], [0.1], [0.2]])
+    for arms in ([one, one], [one, one, one]):
+        found = resolution(compare(arms, np.arange(40), draws=500))
+        assert math.isnan(found.difference)
+        assert found.sentence.startswith("Nothing can be said about the smallest difference in Dice: no patient")
+
+
 def test_five_patients_can_show_nothing():
     found = resolution(compare(np.random.default_rng(1).random((2, 3, 5)), np.arange(5), draws=500), metric="IoU")
     assert math.isinf(found.difference)

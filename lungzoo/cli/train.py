@@ -49,7 +49,7 @@ def train(
     from lungzoo.cli.searching import search_ahead
     from lungzoo.evaluation.labels import auc_in_words
     from lungzoo.executors.local import LocalExecutor
-    from lungzoo.suites.execute import run_one
+    from lungzoo.suites.execute import run_alone
     from lungzoo.suites.sizes import with_sizes
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
@@ -62,24 +62,22 @@ def train(
         typer.echo(f"Note: {note}", err=True)
     config = check_experiment(config, dataset, tracker, allow_leakage)
     fingerprint = config.fingerprint(dataset.fingerprint)
-    record = tracker.find([fingerprint]).get(fingerprint)
-    if record is not None and record.status == "finished" and not fresh:
+    with make_display() as display:
+        status = run_alone(
+            config,
+            dataset,
+            tracker=tracker,
+            runs=runs,
+            executor=LocalExecutor(),
+            observe=display,
+            fresh=fresh,
+            allow_leakage=allow_leakage,
+        )
+    if status == "known":
         typer.echo("This very run is finished already; --fresh runs it again.")
-    else:
-        with make_display() as display:
-            status = run_one(
-                config,
-                dataset,
-                tracker=tracker,
-                runs=runs,
-                executor=LocalExecutor(),
-                observe=display,
-                fresh=fresh,
-                allow_leakage=allow_leakage,
-            )
-        if status != "finished":
-            raise typer.Exit(1)
-        record = tracker.find([fingerprint])[fingerprint]
+    elif status != "finished":
+        raise typer.Exit(1)
+    record = tracker.find([fingerprint])[fingerprint]
     typer.echo(f"Test {_score(record.metrics['dice'])}.")
     if classes := auc_in_words(record.curves):
         typer.echo(classes)

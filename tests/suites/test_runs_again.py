@@ -75,7 +75,7 @@ def test_what_the_report_does_not_take_runs_again(monkeypatch, phantom, tracker,
     assert [record.seed for record in arm.finished] == [GOOD]
     reasons = [record.reason for record in load_results(tracker.plan, tracker).arms[0].records if record.reason]
     assert len(reasons) == 3
-    assert all(reason.endswith("Run the suite again.") for reason in reasons)
+    assert all(reason.endswith("Run it again.") for reason in reasons)
 
     executor.seeds.clear()
     execute.run_suite(parse(SuiteConfig, SUITE, "test"), phantom, **given, fresh=True)

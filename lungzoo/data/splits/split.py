@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,6 +256,8 @@ def _from_file(dataset: PreparedDataset, config: DataConfig) -> Split:
         raise ConfigError(f"data.split_file says who is in which part. Remove data.{given[0]}.")
     path = Path(str(config.split_file))
     split = Split.load(path)
+    if split.scheme == "file" and split.grouping == "patient" and not dataset.patients_known:
+        split = replace(split, grouping="case")  # made by hand, of names that are images
     if split.dataset_fingerprint != dataset.fingerprint:
         raise ConfigError(
             f"The split {path} belongs to a dataset with the fingerprint {split.dataset_fingerprint[:12]}…, but "

@@ -14,7 +14,7 @@ from lungzoo.tracking.record import RunRecord
 _NEXT = {
     "dataset": "Run one of them again on the dataset of the other: --data DIR",
     "split": "Run one of them again with the split of the other, the split.json among its artifacts: data.split_file",
-    "metrics version": "Run what is older again with --fresh: it is then scored by this lungzoo",
+    "metrics version": "Run what is older again: it is then scored by this lungzoo",
     "score": "Run one of them again with the [score] settings of the other",
     "cases": "Run one of them again with the [data] settings of the other",
 }

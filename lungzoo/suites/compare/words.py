@@ -64,6 +64,7 @@ def remarks(compared: Compared) -> tuple[str, ...]:
     splits = [record.split for pair in compared.pairs for arm in (pair.first, pair.second) for record in arm.finished]
     found += [] if all(map(names_patients, splits)) else [UNKNOWN_PATIENTS]
     leaks = {split.get("leakage", "") for split in splits}
+    leaks |= {*compared.first.plan.warnings, *compared.second.plan.warnings}  # found when all had finished
     return (*found, *sorted(leaks - {""}), *compared.notes)
 
 

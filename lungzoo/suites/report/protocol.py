@@ -18,8 +18,8 @@ _KEPT = {
     "case": ("slice (the set names no patients, and slices of one may be in two parts)", "counted as patients"),
 }
 UNKNOWN_PATIENTS = (
-    "The set names no patients, and images of one person count as several: intervals are too narrow, and arms are told "
-    "apart too easily."
+    "The set names no patients: what is called a patient here is an image, and images of one person count as several. "
+    "Intervals are too narrow, and arms are told apart too easily."
 )
 
 

@@ -21,6 +21,10 @@ from lungzoo.tracking.tracker import Tracker
 if TYPE_CHECKING:
     import pandas as pd
 
+class OutOfReach(TrackingError):
+    """Per-case results that are there, and cannot be read for the moment."""
+
+
 IDENTITY = ("case", "patient", "volume", "label", "group", "reference_px", "reference_mm2")
 # Columns of numbers that only some runs have: agreement with readers, labels.
 _EXTRA = ("agreement_", "label_")
@@ -136,12 +140,12 @@ class SuiteResults:
 def load_results(plan: SuitePlan, tracker: Tracker) -> SuiteResults:
     """Read the records and per-case results of a plan; works on a suite that is half done.
 
-    A finished run whose per-case results are gone, or were scored by another version of the metrics, counts as failed
-    and says so; `usable_runs` does not name it.
+    A finished run whose per-case results are gone, damaged, or scored by another version of the metrics, counts as
+    failed and says so; `usable_runs` does not name it. A metric that came after a run says nothing of its cases.
     """
     records = tracker.find([run.fingerprint for run in plan.runs])
-    metrics = tuple(metric.name for metric in slice_metrics())
-    tables, faults = _read_finished(records, tracker, metrics)
+    tables, faults = _read_finished(records, tracker, plan.primary_metric)
+    metrics = _metrics()
     first_of_fold: dict[int | None, _Scored] = {}
     for key, table in tables.items():
         try:
@@ -160,11 +164,21 @@ def load_results(plan: SuitePlan, tracker: Tracker) -> SuiteResults:
     return SuiteResults(plan, tuple(arms), cases, metrics)
 
 
-def usable_runs(fingerprints: list[str], tracker: Tracker) -> tuple[set[str], int]:
-    """Return which runs are finished with results that a report takes, and how many are finished without."""
-    metrics = tuple(metric.name for metric in slice_metrics())
-    tables, faults = _read_finished(tracker.find(fingerprints), tracker, metrics)
+def usable_runs(fingerprints: list[str], tracker: Tracker, primary_metric: str) -> tuple[set[str], int]:
+    """Return which runs are finished with results that a report takes, and how many are finished without.
+
+    Raises:
+        OutOfReach: results cannot be read for the moment, so whether a report takes them is not known.
+    """
+    tables, faults = _read_finished(tracker.find(fingerprints), tracker, primary_metric)
+    for fault in faults.values():
+        if isinstance(fault, OutOfReach):
+            raise fault
     return set(tables), len(faults)
+
+
+def _metrics() -> tuple[str, ...]:
+    return tuple(metric.name for metric in slice_metrics())
 
 
 @dataclass(frozen=True)
@@ -177,7 +191,7 @@ class _Scored:
 
 
 def _read_finished(
-    records: dict[str, RunRecord], tracker: Tracker, metrics: tuple[str, ...]
+    records: dict[str, RunRecord], tracker: Tracker, primary_metric: str
 ) -> tuple[dict[str, _Scored], dict[str, TrackingError]]:
     """Return the results of finished runs, and what is wrong with those of the others."""
     finished = [key for key, record in records.items() if record.status == "finished"]
@@ -185,7 +199,7 @@ def _read_finished(
     tables: dict[str, _Scored] = {}
     faults: dict[str, TrackingError] = {}
     with ThreadPoolExecutor(4) as pool:  # Arrow reads without the interpreter's lock
-        waiting = {key: pool.submit(_read_cases, records[key], files.get(key), metrics) for key in finished}
+        waiting = {key: pool.submit(_read_cases, records[key], files.get(key), primary_metric) for key in finished}
         for key, reading in waiting.items():
             try:
                 tables[key] = reading.result()
@@ -194,8 +208,8 @@ def _read_finished(
     return tables, faults
 
 
-def _read_cases(record: RunRecord, path: Path | None, metrics: tuple[str, ...]) -> _Scored:
-    again = "Run the suite again."
+def _read_cases(record: RunRecord, path: Path | None, primary_metric: str) -> _Scored:
+    again = "Run it again."
     if path is None:
         raise TrackingError(f"The per-case results of '{record.title}', seed {record.seed}, are gone. {again}")
     if record.metrics_version != METRICS_VERSION:
@@ -204,16 +218,27 @@ def _read_cases(record: RunRecord, path: Path | None, metrics: tuple[str, ...]) 
             f"this is version {METRICS_VERSION}, and their figures do not compare. {again}"
         )
     try:
-        found = _read_csv(path, metrics)
-    except (OSError, ValueError, KeyError) as error:
-        raise TrackingError(f"The per-case results {path} cannot be read: {error} {again}") from error
-    infinite = int(np.isinf(found.values).sum())
-    if infinite:
-        raise TrackingError(f"The per-case results {path} hold {infinite} infinite value(s). {again}")
+        found = _read_csv(path, primary_metric)
+    except OSError as error:
+        raise OutOfReach(f"The per-case results {path} cannot be read: {error} Try again.") from error
+    except (ValueError, KeyError) as error:
+        raise TrackingError(f"The per-case results {path} are damaged: {error} {again}") from error
+    if fault := _fault(record, found):
+        raise TrackingError(f"The per-case results {path} {fault}. {again}")
     return found
 
 
-def _read_csv(path: Path, metrics: tuple[str, ...]) -> _Scored:
+def _fault(record: RunRecord, found: _Scored) -> str:
+    """Say what a report cannot take, "" where there is nothing."""
+    scored = sum(record.counts[group] for group in ("lesion", "empty", "small"))
+    if len(found.cases) != scored:
+        return f"hold {len(found.cases)} of {scored} cases"
+    if infinite := int(np.isinf(found.values).sum()):
+        return f"hold {infinite} infinite value(s)"
+    return ""
+
+
+def _read_csv(path: Path, primary_metric: str) -> _Scored:
     """Read with Arrow, which takes a fifth of the time that pandas does; a suite has hundreds of files."""
     from pyarrow import csv, float64, string
 
@@ -224,13 +249,17 @@ def _read_csv(path: Path, metrics: tuple[str, ...]) -> _Scored:
         convert_options=csv.ConvertOptions(column_types=names),
     )
 
+    if primary_metric not in table.column_names:
+        raise ValueError(f"there is no '{primary_metric}', the metric that arms are compared by.")
+
     def column(name: str) -> np.ndarray:
         return table.column(name).cast(float64()).to_numpy().astype(np.float32)
 
     extra = [name for name in table.column_names if name.startswith(_EXTRA)]
+    nothing = np.full(table.num_rows, np.nan, np.float32)
     return _Scored(
         table.select(IDENTITY).to_pandas().set_index("case", drop=False),
-        np.stack([column(name) for name in metrics], axis=1),
+        np.stack([column(name) if name in table.column_names else nothing for name in _metrics()], axis=1),
         {name: column(name) for name in extra},
     )
 

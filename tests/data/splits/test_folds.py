@@ -210,6 +210,18 @@ def test_split_made_by_hand(dataset, tmp_path):
     (tmp_path / "mine.json").write_text(json.dumps(values))
     split = split_dataset(dataset, DataConfig(split_file=str(tmp_path / "mine.json")))
     assert (split.test, split.scheme, split.split_seed) == (("P00", "P01"), "file", 0)
+    assert split.grouping == "patient"
+
+
+def test_split_made_by_hand_of_images_whose_patients_are_unknown(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(dataset), "patients_known", False)
+    ids = sorted(set(dataset.cases["patient"]))
+    values = {"train": ids[4:], "val": ids[2:4], "test": ids[:2], "dataset_fingerprint": dataset.fingerprint}
+    (tmp_path / "mine.json").write_text(json.dumps(values))
+    config = DataConfig(split_file=str(tmp_path / "mine.json"))
+    split = split_dataset(dataset, config)
+    assert split.grouping == "case"
+    assert split_dataset(dataset, config.model_copy(update={"split_sha256": split.fingerprint})) == split
 
 
 def bad(values: dict[str, object], **changes: object) -> str:

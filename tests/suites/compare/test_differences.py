@@ -76,17 +76,20 @@ def test_equal_results_are_no_difference(study, other, cases, ask):
     other.finish(other.plan(), cases(DICE))
     found = ask("quick", "lidc-transfer-v1")
     assert (found.differences[0].difference, found.differences[0].p) == (0.0, 1.0)
-    assert remarks(found)[0].startswith("Nothing can be said about the smallest difference in Dice: patients do not")
+    assert remarks(found)[0].startswith("Nothing can be said about the smallest difference in Dice: no patient")
 
 
 def test_leakage_is_said(study, other, cases, ask):
     two_runs(study, other, cases, split={"fingerprint": "s" * 64, "leakage": "Leakage was allowed."})
-    assert "Leakage was allowed." in remarks(ask("quick", "lidc-transfer-v1"))
+    found = ask("quick", "lidc-transfer-v1")
+    assert "Leakage was allowed." in remarks(found)
+    later = replace(found.second.results, plan=replace(found.second.plan, warnings=("Found later.",)))
+    assert "Found later." in remarks(replace(found, second=replace(found.second, results=later)))
 
 
 def test_patients_without_names_are_said(study, other, cases, ask):
     two_runs(study, other, cases, split={"fingerprint": "s" * 64, "leakage": "", "grouping": "case"})
-    assert any(line.startswith("The set names no patients, and") for line in remarks(ask("quick", "lidc-transfer-v1")))
+    assert any(line.startswith("The set names no patients: what") for line in remarks(ask("quick", "lidc-transfer-v1")))
 
 
 def test_a_record_with_nan_is_valid_json(study, other, cases, ask):

@@ -41,8 +41,8 @@ def test_images_without_patients_are_not_called_patients(study, cases, grouping)
     assert f"{once}patients." in named.protocol
     assert f"{once}images, whose patients are unknown: too narrow." in unnamed.protocol
     assert [line for line in unnamed.remarks if line not in named.remarks] == [
-        "The set names no patients, and images of one person count as several: intervals are too narrow, and arms are "
-        "told apart too easily."
+        "The set names no patients: what is called a patient here is an image, and images of one person count as "
+        "several. Intervals are too narrow, and arms are told apart too easily."
     ]
     study.finish(study.plan(seed=1), cases([0.5, 0.7]), split={**record.split, "grouping": grouping})
     protocol = build_report(study.suite, study.tracker, 200).table.protocol

@@ -1,12 +1,17 @@
 """What is read back, and what is refused, with the reason as a row."""
 
 import numpy as np
+import pytest
 
-from lungzoo.suites.report.results import load_results
+from lungzoo.suites.report.results import OutOfReach, load_results, usable_runs
 
 
 def loaded(study):
     return load_results(study.suite, study.tracker)
+
+
+def usable(study):
+    return usable_runs([run.fingerprint for run in study.runs], study.tracker, "dice")
 
 
 def test_values_are_of_the_cases_that_a_metric_is_meant_for(study, cases):
@@ -26,15 +31,52 @@ def test_results_that_are_gone_make_a_failed_row(study, cases):
     kept, gone = loaded(study).arms
     assert (kept.status, gone.status) == ("finished", "failed")
     assert gone.reason == (
-        "The per-case results of 'unet_mobilenetv2 / imagenet-frozen', seed 0, are gone. Run the suite again."
+        "The per-case results of 'unet_mobilenetv2 / imagenet-frozen', seed 0, are gone. Run it again."
     )
 
 
-def test_results_that_cannot_be_read_make_a_failed_row(study, cases):
+def test_results_that_are_damaged_make_a_failed_row(study, cases):
     run = study.plan()
     study.finish(run, cases([0.5] * 3))
     (study.tracker.folder / run.fingerprint / "per_case.csv").write_text("case,dice\nx,0.5\n")
-    assert "cannot be read" in loaded(study).arms[0].reason
+    assert "per_case.csv are damaged: " in loaded(study).arms[0].reason
+    assert usable(study) == (set(), 1)
+
+
+def test_a_file_that_was_cut_at_the_end_of_a_line_is_the_faulty_one_and_not_the_others(study, cases):
+    for seed in range(2):
+        study.finish(study.plan(seed=seed), cases([0.5, 0.6, 0.7]))
+    path = study.tracker.folder / study.runs[0].fingerprint / "per_case.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+    (arm,) = loaded(study).arms
+    assert arm.seeds == (1,)
+    assert arm.reason.endswith("per_case.csv hold 2 of 3 cases. Run it again.")
+    assert usable(study) == ({study.runs[1].fingerprint}, 1)
+
+
+def test_a_metric_that_came_later_says_nothing_of_earlier_runs_which_stay_finished(study, cases):
+    study.finish(study.plan(seed=0), cases([0.5, 0.6, 0.7]))
+    study.finish(study.plan(seed=1), cases([0.5, 0.6, 0.7]).drop(columns="hd95_mm"))
+    results = loaded(study)
+    (arm,) = results.arms
+    assert arm.complete
+    np.testing.assert_allclose(results.values(arm, "hd95_mm"), [[0.5, 0.6, 0.7], [np.nan] * 3])
+    assert usable(study) == ({run.fingerprint for run in study.runs}, 0)
+    study.finish(study.plan(seed=2), cases([0.5, 0.6, 0.7]).drop(columns="dice"))
+    assert "damaged: there is no 'dice', the metric that arms are compared by" in loaded(study).arms[0].reason
+
+
+def test_results_out_of_reach_are_no_reason_to_train_again(study, cases, monkeypatch):
+    from pyarrow import csv
+
+    def fails(*_, **__):
+        raise OSError(116, "Stale file handle")
+
+    study.finish(study.plan(), cases([0.5] * 3))
+    monkeypatch.setattr(csv, "read_csv", fails)
+    assert "cannot be read: [Errno 116] Stale file handle Try again." in loaded(study).arms[0].reason
+    with pytest.raises(OutOfReach, match=r"per_case\.csv cannot be read: .*Stale file handle"):
+        usable(study)
 
 
 def test_other_versions_of_the_metrics_are_not_mixed_in(study, cases):
@@ -75,4 +117,4 @@ def test_a_value_that_is_not_there_does_not_spread(study, cases):
 
 def test_infinite_values_make_a_failed_row(study, cases):
     study.finish(study.plan(), cases([0.5, 0.6, 0.7], hd95_mm=[1.0, np.inf, 3.0]))
-    assert "hold 1 infinite value(s). Run the suite again" in loaded(study).arms[0].reason
+    assert "hold 1 infinite value(s). Run it again" in loaded(study).arms[0].reason

@@ -62,7 +62,7 @@ def test_runs_without_results_are_rows_with_their_reason(study, cases):
     rows = {(row["recipe"], row["seed"]): row for row in rows_of(study)}
     assert (rows["scratch", "1"]["status"], rows["scratch", "1"]["reason"]) == ("failed", "out of memory")
     assert rows["frozen", "0"]["reason"] == "no weights. Go online."
-    assert "are gone. Run the suite again" in rows["finetune", "0"]["reason"]
+    assert "are gone. Run it again" in rows["finetune", "0"]["reason"]
     assert rows["gradual", "0"]["status"] == "pending"
     for key in (("scratch", "1"), ("frozen", "0"), ("finetune", "0"), ("gradual", "0")):
         assert (rows[key]["group"], rows[key]["cases"], rows[key]["dice"], rows[key]["val_dice"]) == ("", "", "", "")

@@ -14,7 +14,7 @@ from lungzoo.suites.report.class_table import HEADINGS, LEGEND, class_grid
 from lungzoo.suites.report.columns import columns, verdict
 from lungzoo.suites.report.figures.drawing import Drawn, drawing
 from lungzoo.suites.report.names import short_names
-from lungzoo.suites.report.numbers import number, with_interval
+from lungzoo.suites.report.numbers import number, p_value, with_interval
 from lungzoo.suites.report.report import Report
 from lungzoo.suites.report.table import means_over_runs, of_curves
 
@@ -100,16 +100,12 @@ def _pairs(report: Report) -> list[dict[str, str]]:
             "difference": with_interval(
                 {"mean": found.difference[pair], "low": found.low[pair], "high": found.high[pair]}, metric.digits
             ),
-            "p": _p(found.p[pair]),
-            "p_holm": _p(found.p_holm[pair]),
+            "p": p_value(found.p[pair]).removeprefix("= "),
+            "p_holm": p_value(found.p_holm[pair]).removeprefix("= "),
             "holds": "yes" if found.different[found.first[pair], found.second[pair]] else "no",
         }
         for pair in order
     ]
-
-
-def _p(value: float) -> str:
-    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def _pooled(report: Report) -> tuple[list[str], list[tuple[str, list[str]]]]:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from lungzoo.data.files.write import check_free, check_writable
 from lungzoo.errors import DatasetError, LungzooError, StorageError, UsageError
+from lungzoo.inference.batches import MemoryRanOut, memory_named
 
 Kind = TypeVar("Kind")
 
@@ -58,18 +59,19 @@ def write_each(paths: Iterable[Path], write: Callable[[Path], None]) -> None:
 
     Raises:
         LungzooError: the only fault, or one of all: a StorageError if any is, since other files will hardly fare
-            better, else a DatasetError or UsageError.
+            better, else a MemoryRanOut, DatasetError or UsageError.
     """
     faults: list[LungzooError] = []
     for path in paths:
         try:
-            write(path)
+            with memory_named():
+                write(path)
         except LungzooError as error:
             faults.append(error)
     if len(faults) == 1:
         raise faults[0]
     if faults:
-        kinds: tuple[type[LungzooError], ...] = (StorageError, DatasetError, UsageError, LungzooError)
+        kinds: tuple[type[LungzooError], ...] = (StorageError, MemoryRanOut, DatasetError, UsageError, LungzooError)
         kind = next(kind for kind in kinds if any(isinstance(fault, kind) for fault in faults))
         raise kind("\n".join(map(str, faults)))
 

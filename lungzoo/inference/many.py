@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from lungzoo.errors import DatasetError
+from lungzoo.errors import DatasetError, StorageError, UsageError
 from lungzoo.events import Progress
 from lungzoo.inference.batches import MemoryRanOut, memory_named
 from lungzoo.inference.outputs import Plan
@@ -33,18 +33,23 @@ def predict_all(
         done: is called when the files of a scan are written.
 
     Raises:
-        DatasetError: scans cannot be used, or do not fit the memory; raised at the end, naming all of them.
-        MemoryRanOut: the only scan does not fit.
+        DatasetError: scans cannot be used, do not fit the memory, or their files cannot be made; raised at the end,
+            naming all of them.
+        MemoryRanOut, UsageError: the same of the only scan.
         StorageError: a file cannot be written.
     """
     faults: list[str] = []
     for plan in plans:
         try:
             _predict(plan, predictors, settings, show, done)
-        except (DatasetError, MemoryRanOut) as error:
+        except (DatasetError, MemoryRanOut, UsageError) as error:
             if len(plans) == 1:
                 raise
-            faults.append(f"  {plan.scan.source}: {error}" if isinstance(error, MemoryRanOut) else f"  {error}")
+            faults.append(f"  {error}" if isinstance(error, DatasetError) else f"  {plan.scan.source}: {error}")
+        except StorageError as error:
+            if faults:
+                raise StorageError("\n".join([str(error), "Before that:", *faults])) from error
+            raise
     if faults:
         others = "; the others are written" if len(faults) < len(plans) else ""
         raise DatasetError(f"{len(faults)} of {len(plans)} scans could not be predicted{others}.\n" + "\n".join(faults))
@@ -58,8 +63,7 @@ def _predict(
     done: Callable[[Plan, Result], None],
 ) -> None:
     """Predict one scan; its volume is gone before the next is read."""
-    with memory_named():
-        with show() as progress:
-            result = predict_scan(plan.scan, predictors, settings, progress)
-        plan.write(result)
+    with memory_named(), show() as progress:
+        result = predict_scan(plan.checked_scan, predictors, settings, progress)
+    plan.write(result)
     done(plan, result)

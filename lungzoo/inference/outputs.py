@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lungzoo.errors import UsageError
+from lungzoo.errors import DatasetError, UsageError
 from lungzoo.inference.files import check_files, write_each
 from lungzoo.inference.formats import FORMATS, format_of, write_output
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.result import Result
+from lungzoo.inference.volume import Volume
 
 _DEFAULT = ("nii.gz",)
 
@@ -28,6 +29,23 @@ class Plan:
     scan: Input
     paths: tuple[Path, ...]
     force: bool
+
+    @property
+    def checked_scan(self) -> Input:
+        """The scan, which as it is read is refused where none of the files can be made of it."""
+        return replace(self.scan, load=self._load)
+
+    def _load(self) -> Volume:
+        volume = self.scan.load()
+        faults = []
+        for path in self.paths:
+            try:
+                format_of(path).check_volume(volume)
+            except DatasetError as error:
+                faults.append(error)
+        if faults and len(faults) == len(self.paths):
+            raise faults[0]
+        return volume
 
     def write(self, result: Result) -> None:
         """Write them, each whole or not at all; one that cannot be written does not keep the others from it.

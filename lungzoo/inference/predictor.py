@@ -171,6 +171,8 @@ class _Windows:
     def run(self, batches: Batches) -> Iterator[SliceAnswer]:
         """Yield the wanted slices in order, on the grid of the model's input."""
         blend, jobs, start = Blend(self._prepared.source.shape_yx), self._jobs, 0
+        if jobs:  # what a step finds of the whole volume has nothing to do with the size of a batch
+            self._prepared.read(np.array([jobs[0][0]]))
         while start < len(jobs):
             part = jobs[start : start + batches.size]
             masks, labels = batches.made(len(part), partial(self._inputs, part))

@@ -113,7 +113,7 @@ def _covering(config: DataConfig, volume: Volume) -> DataConfig:
 
     Training may have cropped to a size; what lies outside must be looked at all the same.
     """
-    if not config.spacing_mm or not np.isfinite(volume.spacing_mm).all():
+    if not config.spacing_mm:
         return config
     sides_mm = [side * step for side, step in zip(volume.image.shape[1:], volume.spacing_mm[1:], strict=True)]
     return config.model_copy(update={"size_px": max(math.ceil(max(sides_mm) / config.spacing_mm), 16)})

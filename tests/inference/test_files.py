@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lungzoo.errors import DatasetError, LungzooError, StorageError, UsageError
+from lungzoo.inference.batches import MemoryRanOut
 from lungzoo.inference.files import check_files, kind_of, write_each
 
 
@@ -64,3 +65,16 @@ def test_all_that_could_not_be_written_is_told(faults: list[LungzooError], kind:
     assert written == ["x", "y"]
     write_each([Path("z")], write)
     assert written == ["x", "y", "z"]
+
+
+def test_memory_that_runs_out_for_one_file_does_not_keep_the_others_from_being_written() -> None:
+    written: list[str] = []
+
+    def write(path: Path) -> None:
+        if path.name == "large":
+            raise MemoryError("Unable to allocate 3 GiB")
+        written.append(path.name)
+
+    with pytest.raises(MemoryRanOut, match=r"^Memory ran out \(Unable to allocate 3 GiB\)\. Free some memory"):
+        write_each([Path("large"), Path("small")], write)
+    assert written == ["small"]

@@ -15,7 +15,7 @@ import pytest
 from lungzoo.content import content_dir
 from lungzoo.data.store import PreparedDataset
 from lungzoo.data.writer import import_dataset
-from lungzoo.errors import ConfigError, DatasetError, UsageError
+from lungzoo.errors import ConfigError, DatasetError, StorageError, UsageError
 from lungzoo.inference import many
 from lungzoo.inference.batches import MemoryRanOut
 from lungzoo.inference.inputs import Input, Reading, find_inputs
@@ -144,6 +144,35 @@ def test_a_scan_that_does_not_fit_the_memory_does_not_keep_the_others_from_being
         predict_all([plans[0], plans[0]], [], Settings(), lambda: nullcontext(print), done)
     with pytest.raises(MemoryRanOut):
         predict_all(plans[:1], [], Settings(), lambda: nullcontext(print), done)
+
+
+def test_what_went_wrong_before_is_told_with_what_ends_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that has appeared meanwhile ends its scan alone; a full disk ends all, and what came before is told."""
+    faults = {"one": DatasetError("one: no HU."), "two": UsageError("b exists."), "three": StorageError("Disk full.")}
+
+    def write(plan: Plan, result: Any) -> None:
+        if plan.scan.name in faults:
+            raise faults[plan.scan.name]
+
+    monkeypatch.setattr(many, "predict_scan", lambda found, *_: found.name)
+    monkeypatch.setattr(Plan, "write", write)
+    plans = [Plan(Input(name, Path(name), True, False, pytest.fail), (), False) for name in (*faults, "four")]
+    written: list[Any] = []
+
+    def predict(*which: int) -> None:
+        chosen = [plans[number] for number in which]
+        predict_all(chosen, [], Settings(), lambda: nullcontext(print), lambda _, result: written.append(result))
+
+    with pytest.raises(StorageError) as told:
+        predict(0, 1, 2, 3)
+    assert str(told.value) == "Disk full.\nBefore that:\n  one: no HU.\n  two: b exists."
+    with pytest.raises(DatasetError, match=r"(?s)^2 of 3 scans could not be predicted; the others are written.*two: b "):
+        predict(0, 1, 3)
+    assert written == ["four"]
+    with pytest.raises(UsageError, match=r"^b exists\.$"):
+        predict(1)
+    with pytest.raises(StorageError, match=r"^Disk full\.$"):
+        predict(2)
 
 
 def test_memory_may_run_out_wherever_a_scan_is_put_together(

@@ -96,6 +96,25 @@ def test_memory_that_runs_out_changes_nothing_but_the_pace(
     assert lines == ["Memory ran out; going on with batches of 2."]
 
 
+def test_memory_that_runs_out_while_lungs_are_found_is_no_matter_of_batches(
+    make_predictor: Callable[..., Predictor], bright: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lungzoo.data.preprocess import source
+
+    asked: list[int] = []
+
+    def lungs(images: np.ndarray) -> Any:
+        asked.append(len(images))
+        raise MemoryError("Unable to allocate 3 GiB")
+
+    monkeypatch.setattr(source, "lung_fields", lungs)
+    lines: list[str] = []
+    predictor = make_predictor(protocol={"data": {"preprocess": ["lung_mask"]}})
+    with pytest.raises(MemoryError, match="3 GiB"):
+        run(predictor, bright, tell=lines.append)
+    assert (asked, lines) == ([9], [])
+
+
 def test_labels_come_with_their_slices(make_predictor: Callable[..., Predictor], bright: Volume) -> None:
     predictor = make_predictor(labels=("benign", "malignant"))
     answers = list(predictor.slices(bright, everywhere(bright), Passes()))

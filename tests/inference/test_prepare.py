@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,12 @@ def test_a_size_that_training_cropped_to_does_not_crop_a_scan(make_volume: Calla
     back = prepared.source.inverse(np.ones((1, 60, 60), np.float32), np.array([0]))
     assert back.shape == (1, 100, 120)
     assert back.min() == pytest.approx(1)
+
+
+def test_nor_does_it_where_the_distance_of_the_slices_is_unknown(make_volume: Callable[..., Volume]) -> None:
+    volume = replace(make_volume(np.zeros((1, 100, 120), np.int16)), spacing_mm=(float("nan"), 0.75, 0.75))
+    prepared = prepare(volume, protocol(spacing_mm=1.5, size_px=32), ModelConfig(name="cnn_scratch"), False, "w")
+    assert prepared.source.shape_yx == (60, 60)
 
 
 @pytest.mark.parametrize(

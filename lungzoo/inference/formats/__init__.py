@@ -11,6 +11,7 @@ from lungzoo.inference.files import kind_of
 from lungzoo.inference.formats import grids, overlay, report, seg
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.result import Result
+from lungzoo.inference.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,12 @@ class Format:
     Args:
         check: raises UsageError where a scan cannot be written so, or a package is missing.
         write: makes the file.
+        check_volume: raises DatasetError, which need not name the source, where a scan that is read cannot be written so.
     """
 
     check: Callable[[Input, Path], None]
     write: Callable[[Path, Result], None]
+    check_volume: Callable[[Volume], None] = lambda volume: None
 
 
 FORMATS = {
@@ -31,7 +34,7 @@ FORMATS = {
     ".nii": Format(grids.check, grids.write),
     ".nrrd": Format(grids.check, grids.write),
     ".mha": Format(grids.check, grids.write),
-    ".dcm": Format(seg.check, seg.write),
+    ".dcm": Format(seg.check, seg.write, seg.check_volume),
     ".png": Format(overlay.check, overlay.write),
     ".json": Format(report.check, report.write),
 }

@@ -16,7 +16,7 @@ from lungzoo.data.source_tree import READ_ERRORS
 from lungzoo.errors import DatasetError, UsageError, missing_extra
 from lungzoo.inference.inputs import Input
 from lungzoo.inference.result import Result
-from lungzoo.inference.volume import DicomSource
+from lungzoo.inference.volume import DicomSource, Volume
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -44,6 +44,27 @@ def check(found: Input, path: Path) -> None:
         raise missing_extra("highdicom", "medical", "DICOM segmentations")
 
 
+def check_volume(volume: Volume) -> None:
+    """Refuse a series to whose slices a segmentation cannot refer.
+
+    Raises:
+        DatasetError: slices have no SOPInstanceUID of their own, so that masks would lie at other heights; or they are
+            the frames of several files, where one segmentation refers to those of one.
+    """
+    dicom = volume.dicom
+    assert dicom is not None
+    if lost := volume.shape_zyx[0] - len(set(dicom.slices.values())):
+        raise DatasetError(
+            f"{lost} of {volume.shape_zyx[0]} slices have the SOPInstanceUID of another, so a DICOM SEG cannot refer to "
+            "them. Write .nii.gz instead"
+        )
+    if len(dicom.files) > 1 and any(file.frames > 1 for file in dicom.files):
+        raise DatasetError(
+            f"its slices are the frames of {len(dicom.files)} files, and a DICOM SEG refers to those of one. Write "
+            ".nii.gz instead"
+        )
+
+
 def write(path: Path, result: Result) -> None:
     """Write a binary segmentation with one segment; slices without lesion are left out, as is the custom.
 
@@ -56,7 +77,10 @@ def write(path: Path, result: Result) -> None:
     dicom = result.volume.dicom
     assert dicom is not None
     assert result.volume.info is not None
-    _check_uids(result, dicom)
+    try:
+        check_volume(result.volume)
+    except DatasetError as error:
+        raise DatasetError(f"{result.source}: {error}") from None
     images = source_images(dicom, result.volume.info.source_geometry.spacing_mm[0])
     mask = planes(dicom, result.source_mask().transpose(2, 1, 0))
     with warnings.catch_warnings():
@@ -85,15 +109,6 @@ def write(path: Path, result: Result) -> None:
                 "the attribute right"
             ) from None
         segmentation.save_as(path)
-
-
-def _check_uids(result: Result, dicom: DicomSource) -> None:
-    """Raise DatasetError where some slices have no SOPInstanceUID of their own: masks would lie at other heights."""
-    if lost := len(result.mask) - len(set(dicom.slices.values())):
-        raise DatasetError(
-            f"{result.source}: {lost} of {len(result.mask)} slices have the SOPInstanceUID of another, so a DICOM SEG "
-            "cannot refer to them. Write .nii.gz instead"
-        )
 
 
 def source_images(dicom: DicomSource, slice_mm: float) -> list[Dataset]:

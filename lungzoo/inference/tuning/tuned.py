@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,17 +86,23 @@ def _fill(folder: Path, outcome: Outcome, predictors: Sequence[Predictor]) -> No
         _write_tried(outcome, file)
 
 
+def _threshold_before(protocol: Mapping[str, Any], plain: float) -> float:
+    """Return the threshold of the metrics, of weights that were tuned once already the one from before that."""
+    before = protocol.get("tuned")
+    number = before.get("threshold_of_metrics") if isinstance(before, dict) else None
+    return float(number) if isinstance(number, (int, float)) else plain
+
+
 def tuned_manifest(manifest: WeightsManifest, outcome: Outcome) -> WeightsManifest:
     """Return a manifest whose protocol says what was chosen, and how; its metrics stay those of the plain pass."""
     chosen, protocol = outcome.chosen, manifest.protocol
     values = values_of(chosen.choice)
-    before = protocol.get("tuned", {})  # of weights that were tuned once already
     how = {
         "dataset": outcome.validation.dataset.name,
         "validation_cases": len(outcome.validation.rows),
         "validation_dice": chosen.dice,
         "validation_dice_plain": outcome.plain.dice,
-        "threshold_of_metrics": before.get("threshold_of_metrics", outcome.grid.plain),
+        "threshold_of_metrics": _threshold_before(protocol, outcome.grid.plain),
         "members": [each.sha256 for each in outcome.weights],
     }
     tables: dict[str, Any] = {

@@ -19,6 +19,7 @@ from lungzoo.errors import DatasetError, UsageError
 from lungzoo.inference.formats import format_of, write_output
 from lungzoo.inference.formats.overlay import choose_slices, outline, sheet
 from lungzoo.inference.inputs import Input, Reading, find_inputs
+from lungzoo.inference.outputs import plan_outputs
 from lungzoo.inference.postprocess import PostprocessConfig
 from lungzoo.inference.predict import Settings, predict_scan
 from lungzoo.inference.predictor import Predictor
@@ -194,6 +195,28 @@ def test_images_that_share_a_uid_make_no_segmentation(
     with pytest.raises(DatasetError, match=r"scan: 1 of 34 slices have the SOPInstanceUID of another, so"):
         write_output(result, tmp_path / "seg.dcm", force=False)
     assert not (tmp_path / "seg.dcm").exists()
+
+
+def test_a_series_that_no_segmentation_can_refer_to_is_refused_as_it_is_read(
+    dicom_writer: ModuleType, make_predictor: Callable[..., Predictor], tmp_path: Path, nodules: np.ndarray
+) -> None:
+    """Frames of two files; with another file to make, that one is made."""
+    pytest.importorskip("highdicom")
+    (tmp_path / "ct").mkdir()
+    for number, rows in enumerate((slice(0, 17), slice(17, None))):
+        heights = [2.0 * z for z in range(len(nodules))][rows]
+        ct = dicom_writer.enhanced_ct(nodules[rows], heights)
+        ct.SOPInstanceUID = ct.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+        dicom_writer.save(ct, tmp_path / "ct" / f"{number}.dcm")
+    found = find_inputs([tmp_path / "ct"], Reading())
+    (plan,) = plan_outputs(found, [tmp_path / "seg.dcm"], [], False)
+    with pytest.raises(DatasetError, match=r"ct: its slices are the frames of 2 files, and .* Write \.nii\.gz instead\."):
+        plan.checked_scan.read()
+    (plan,) = plan_outputs(found, [tmp_path / "seg.dcm", tmp_path / "mask.nii.gz"], [], False)
+    result = predicted(plan.checked_scan, make_predictor(level=0.64))
+    with pytest.raises(DatasetError, match=r"frames of 2 files"):
+        plan.write(result)
+    assert np.array_equal(nibabel.load(tmp_path / "mask.nii.gz").get_fdata() > 0, result.source_mask() > 0)
 
 
 def test_our_own_reader_reads_the_segmentation(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,6 +133,14 @@ def test_tuning_twice_keeps_the_threshold_of_the_metrics(make_member: Make, phan
     second = tuned_manifest(member.manifest, outcome)
     assert second.protocol["tuned"]["threshold_of_metrics"] == 0.5
     assert second.name == first.name
+
+
+@pytest.mark.parametrize("before", ["x", {"threshold_of_metrics": "x"}, {}])
+def test_a_malformed_record_of_tuning_is_none(make_member: Make, phantom: PreparedDataset, before: Any) -> None:
+    member = make_member()
+    outcome = tune([member], phantom, Passes(), quietly)
+    manifest = member.manifest.model_copy(update={"protocol": {**member.manifest.protocol, "tuned": before}})
+    assert tuned_manifest(manifest, outcome).protocol["tuned"]["threshold_of_metrics"] == outcome.grid.plain
 
 
 def test_a_member_of_another_fold_is_refused(make_member: Make, phantom: PreparedDataset) -> None:

@@ -6,7 +6,7 @@ fingerprint and `RESULTS_REVISION` it gives the run's fingerprint: same fingerpr
 
 from __future__ import annotations
 
-from lungzoo.config.augment import AUGMENT_PRESETS, AugmentConfig
+from lungzoo.config.augment import AUGMENT_PRESETS, AugmentConfig, without_preset
 from lungzoo.config.changes import changed, experiment_of
 from lungzoo.config.classify import ClassifyConfig
 from lungzoo.config.data import WINDOWS_HU, DataConfig, PhantomConfig, Window
@@ -42,4 +42,5 @@ __all__ = [
     "Window",
     "changed",
     "experiment_of",
+    "without_preset",
 ]

@@ -44,6 +44,12 @@ AUGMENT_PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+def without_preset(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of an augmentation without its preset and what that set; values given beside it stay."""
+    own = AUGMENT_PRESETS.get(str(values.get("preset")), {})
+    return {key: value for key, value in values.items() if key != "preset" and (key not in own or own[key] != value)}
+
+
 class AugmentConfig(Frozen):
     """Random changes of a training case; image and mask move together, all slices of a stack alike.
 

@@ -25,6 +25,7 @@ _MODULE = "lungzoo.search.worker"
 _MOST_DEATHS = 2  # of processes, before their trial is given up
 _MOST_BROKEN = 10  # trials in a row; after so many, the search has a fault of its own
 _TICK_S = 0.2
+_JUDGE_S = 5.0  # between looks at the trials of other machines
 _GRACE_S = 30.0  # for the workers of other machines, once the time is up and those of this one have left
 
 
@@ -58,6 +59,7 @@ class Crew:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _failure: BaseException | None = None
     _over: bool = False
+    _judged: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self._outcomes = Outcomes(self.folder)
@@ -99,6 +101,10 @@ class Crew:
     def _wait(self) -> None:
         time.sleep(_TICK_S)
         self.tick()
+        if time.monotonic() - self._judged > _JUDGE_S:
+            self._judged = time.monotonic()
+            with self._lock:
+                self._end_where_all_break()
 
     def _wait_for_others(self, boss: threading.Thread) -> None:
         """Wait for the workers of other machines.
@@ -174,7 +180,12 @@ class Crew:
             self._end_where_all_break()
 
     def _end_where_all_break(self) -> None:
-        """Raise if the last trials broke, whichever worker had them; those of an earlier attempt do not count."""
+        """Raise if the last trials broke, whichever worker had them; those of an earlier attempt do not count.
+
+        A crew without the chief leaves that to the one that has it: ending here would not end the search.
+        """
+        if not self.chief:
+            return
         new = [outcome for outcome in self._outcomes.all() if outcome.number not in self._earlier]
         last = new[-_MOST_BROKEN:]
         if len(last) < _MOST_BROKEN or any(outcome.val_dice is not None for outcome in last):

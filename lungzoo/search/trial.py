@@ -12,7 +12,7 @@ from typing import Any
 from lungzoo.checks import check_experiment
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.store import PreparedDataset
-from lungzoo.errors import UsageError
+from lungzoo.errors import BusyError, UsageError
 from lungzoo.events import Observer, TrialEnded, TrialStarted
 from lungzoo.experiment import record_failure, run_experiment
 from lungzoo.search.outcome import Outcome, Outcomes, State
@@ -23,6 +23,9 @@ from lungzoo.tracking.tracker import Tracker
 from lungzoo.tracking.workspace import Workspace
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
 from lungzoo.training.trial import JUDGED, OUT_OF_TIME, Trial
+
+
+_BUSY_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,29 @@ class Trials:
             return over
         self.observe(TrialStarted(asked.number, self.worker, describe_values(asked.values), asked.until))
         began = time.monotonic()
-        try:
-            outcome = self._broken_origin(asked) or self._run(asked)
-        except UsageError as error:
-            outcome = self._refused(asked, str(error))
-        outcome = replace(outcome, seconds=round(time.monotonic() - began, 3))
-        self.outcomes.write(outcome)
+        outcome = None
+        while outcome is None:
+            try:
+                outcome = self._broken_origin(asked) or self._run(asked)
+            except UsageError as error:
+                outcome = self._refused(asked, str(error))
+            except BusyError:
+                outcome = self._of_another(asked)
+        if outcome != self.outcomes.find(asked.number):
+            outcome = replace(outcome, seconds=round(time.monotonic() - began, 3))
+            self.outcomes.write(outcome)
         self.observe(ended_trial(outcome, self.worker))
         return outcome
+
+    def _of_another(self, asked: Asked) -> Outcome | None:
+        """Wait a little for the machine that still has the trial, and return its outcome once it is there.
+
+        After a restart the chief hands out anew what a machine out of its sight still trains.
+        """
+        if time_is_up(self.folder):
+            raise TimeIsUp("The time of the search is over.")
+        time.sleep(_BUSY_S)
+        return self.outcomes.find(asked.number)
 
     def give_up(self, asked: Asked, reason: str) -> Outcome:
         """Record a trial whose process died again and again."""

@@ -18,7 +18,6 @@ from keras_tuner.oracles import BayesianOptimizationOracle, GridSearchOracle, Hy
 
 from lungzoo.atomic import write_atomic
 from lungzoo.config import Parameter, SpaceConfig
-from lungzoo.errors import LungzooError
 from lungzoo.search.outcome import Outcomes
 from lungzoo.search.plan import SearchPlan, promoted
 from lungzoo.search.space import in_order, values_of
@@ -47,7 +46,7 @@ def search(plan: SearchPlan, folder: Path, carry_out: Trials | None) -> None:
         carry_out: carries out trials; None in the chief.
 
     Raises:
-        LungzooError: a trial could not be recorded.
+        Exception: what kept a trial from being recorded; of a trial that breaks there is a record.
         TimeIsUp: the time of the search is over; there is something to go on with.
     """
     oracle = make_oracle(plan, folder)
@@ -55,7 +54,7 @@ def search(plan: SearchPlan, folder: Path, carry_out: Trials | None) -> None:
     try:
         tuner.search(verbose=0)
     except errors.FatalError as error:
-        if isinstance(error.__cause__, LungzooError):
+        if error.__cause__ is not None:
             raise error.__cause__ from None
         raise
 
@@ -236,10 +235,16 @@ class _Hyperband(_Kept, HyperbandOracle):
         whole = int(super()._get_size(bracket_num, round_num))
         return whole if self._begun is None else promoted(whole, self._begun, self.factor, round_num)
 
+    def get_state(self) -> dict[str, Any]:
+        """Add how many trials the last bracket has begun, once there are no new settings."""
+        return {**super().get_state(), "begun": self._begun}
+
     def set_state(self, state: dict[str, Any]) -> None:
         """Take it up again; the budget may be another one now, and a sweep that was begun is always ended."""
         super().set_state(state)
-        self.hyperband_iterations = max(self.plan.sweeps, self._current_iteration + 1)
+        self._begun = state.get("begun")
+        sweeps = self.plan.sweeps if self._begun is None else 0
+        self.hyperband_iterations = max(sweeps, self._current_iteration + 1)
 
 
 _ORACLES: dict[str, Any] = {"random": _Random, "grid": _Grid, "bayesian": _Bayesian, "hyperband": _Hyperband}
@@ -271,7 +276,7 @@ class _Tuner(base_tuner.BaseTuner):
             outcome = self._carry_out.carry_out(asked_for(self._plan, trial.trial_id, trial.hyperparameters.values))
             if self._is_worker() and time_is_up(self._folder):
                 raise TimeIsUp("The chief may have left; it hands out the trial again, and its outcome is there.")
-        except LungzooError as error:
+        except Exception as error:  # Keras Tuner would drop the trial and go on
             raise errors.FatalError(str(error)) from error
         if outcome.val_dice is not None:
             return {"val_dice": outcome.val_dice}

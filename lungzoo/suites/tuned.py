@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lungzoo.config import ExperimentConfig, Provenance, TunedConfig, changed
+from lungzoo.config import ExperimentConfig, Provenance, TunedConfig, changed, without_preset
 from lungzoo.config.model import TUNED
 from lungzoo.content import find_content
 from lungzoo.errors import ConfigError
@@ -47,6 +47,8 @@ def with_tuned(values: dict[str, Any], where: str) -> dict[str, Any]:
             "Put it into an [[arms]] block of its own."
         )
     base = {**values, "transfer": tuned.baseline.model_dump(exclude_defaults=True)}
+    if "augment.preset" in tuned.settings:
+        base["augment"] = without_preset(values["augment"])
     label = BETWEEN.join(filter(None, (values["label"], recipe)))
     return changed(base, tuned.settings) | {"label": label}
 

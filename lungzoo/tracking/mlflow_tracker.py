@@ -86,7 +86,7 @@ class MlflowTracker:
         else:
             parent_id = str(self._create_run(name, {**about, "dataset": dataset["name"]}).info.run_id)
             self._client.log_inputs(parent_id, dataset_inputs(dataset))
-        opened = {_PID: str(os.getpid()), _OPENED: str(time.time_ns())}
+        opened = {**_here(), _OPENED: str(time.time_ns())}
         self._client.log_batch(parent_id, tags=tags_of(opened))
         return parent_id
 
@@ -163,7 +163,7 @@ class MlflowTracker:
             run = self._active(run_id) if run_id else None
             if run:
                 self._client.update_run(run.info.run_id, status="RUNNING")
-                self._client.log_batch(run.info.run_id, tags=tags_of({_PID: str(os.getpid()), _STATUS: "running"}))
+                self._client.log_batch(run.info.run_id, tags=tags_of({**_here(), _STATUS: "running"}))
             else:
                 run = self._new_run(started, suite_id)
         if self._watch is None or self._watch.run_id != run.info.run_id:
@@ -284,8 +284,7 @@ class MlflowTracker:
 
     def _create_run(self, name: str, tags: dict[str, str]) -> Run:
         about = {
-            _HOST: platform.node(),
-            _PID: str(os.getpid()),
+            **_here(),
             "mlflow.source.name": "lungzoo",
             "mlflow.user": user_name(),
         }
@@ -385,6 +384,11 @@ class MlflowTracker:
             tags = run.data.tags
             if tags.get(_HOST) == platform.node() and not alive(int(tags.get(_PID, "0"))):
                 end_run(self._client, run.info.run_id, "KILLED")
+
+
+def _here() -> dict[str, str]:
+    """Return the tags that say which process a run is in."""
+    return {_HOST: platform.node(), _PID: str(os.getpid())}
 
 
 def initialise_store(uri: str) -> None:

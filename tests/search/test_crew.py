@@ -161,6 +161,21 @@ def test_trials_that_broke_before_do_not_count(crew, tmp_path, monkeypatch):
         crew(breaking(tmp_path, 5, 6, 7)).work()
 
 
+def test_the_crew_with_the_chief_judges_the_trials_of_other_machines_too(crew, tmp_path, monkeypatch):
+    monkeypatch.setattr(crew_room, "_MOST_BROKEN", 3)
+    monkeypatch.setattr(crew_room, "_JUDGE_S", 0.1)
+    busy = crew("import sys\nsys.stdin.readline(), sys.stdin.read()\n", address="127.0.0.1:8000")
+    busy.tick = lambda: [Outcomes(tmp_path).write(broken(number)) for number in range(3)]
+    with pytest.raises(LungzooError, match=BROKE):
+        busy.work()
+
+
+def test_a_crew_that_joined_leaves_it_to_the_other(crew, tmp_path, monkeypatch):
+    monkeypatch.setattr(crew_room, "_MOST_BROKEN", 3)
+    crew(breaking(tmp_path, 0, 1, 2), address="10.0.0.1:8000", chief=False, name="far").work()
+    assert len(Outcomes(tmp_path).all()) == 3
+
+
 @pytest.mark.parametrize("trial", ["", START], ids=["before its first trial", "with a trial in hand"])
 def test_a_process_that_says_why_it_cannot_go_on_ends_the_search(crew, tmp_path, trial):
     """Its trial is not given up: what it has trained lies where the same command finds it."""

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from lungzoo.data.splits.split import split_dataset
-from lungzoo.errors import TrackingError
+from lungzoo.errors import BusyError, TrackingError
 from lungzoo.events import TrialEnded, TrialStarted
+from lungzoo.search import trial as trial_room
+from lungzoo.search.outcome import Outcome
 from lungzoo.search.run import cut_off
 from lungzoo.search.stopping import TimeIsUp, ring, unring
 from lungzoo.search.trial import Asked, Trials
@@ -145,6 +147,28 @@ def test_a_trial_killed_between_its_record_and_its_outcome_trains_nothing_again(
     events.clear()
     assert replace(trials.carry_out(asked), seconds=outcome.seconds) == outcome
     assert not [event for event in events if type(event).__name__ == "EpochDone"]
+
+
+def test_a_trial_that_another_machine_still_has_is_waited_for(trials, events, monkeypatch):
+    other = Outcome("0000", "finished", {}, 0.7, epochs=2, seconds=5.0)
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:
+            trials.outcomes.write(other)
+
+    def busy(*args, **kwargs):
+        raise BusyError("Another process holds it.")
+
+    monkeypatch.setattr(trial_room, "run_experiment", busy)
+    monkeypatch.setattr(trial_room.time, "sleep", sleep)
+    assert trials.carry_out(Asked("0000", {}, until=2)) == other
+    assert len(waited) == 2
+    assert [type(event).__name__ for event in events] == ["TrialStarted", "TrialEnded"]
+    ring(trials.folder)
+    with pytest.raises(TimeIsUp):
+        trials.carry_out(Asked("0001", {}, until=2))
 
 
 def test_repeats_have_seeds_of_their_own_and_their_mean_counts(phantom, tracker, tmp_path, events):

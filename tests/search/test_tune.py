@@ -166,6 +166,27 @@ def test_later_brackets_of_hyperband_have_what_is_left(tmp_path):
     assert until[2] == []
 
 
+def test_hyperband_that_found_nothing_new_does_not_look_again_when_it_goes_on(tmp_path, monkeypatch):
+    """Chance missed what is left; a second look would begin trials that the whole search had not."""
+    base = {**make_plan().base, "train": {"epochs": 9}}
+    parameters = {**FOUR, "train.batch_size": {"choices": [2, 4, 8]}}
+    plan = make_plan(tuner="hyperband", trials=None, base=base, space={**SPACE, "parameters": parameters})
+    real = tune._Hyperband._random_values
+    begun: list[int] = []
+
+    def blind(oracle: Any) -> Any:
+        begun.append(1)
+        return real(oracle) if len(begun) <= 10 else None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tune._Hyperband, "_random_values", blind)
+        with pytest.raises(KeyboardInterrupt):
+            go(plan, tmp_path, cut_off="0014")  # the one trial of the second bracket was promoted
+    go(plan, tmp_path)
+    go(plan, tmp_path)
+    assert [outcome.epochs for outcome in Outcomes(tmp_path).all()] == [1] * 9 + [3] * 3 + [9] + [3] + [9]
+
+
 def test_hyperband_goes_on_with_the_best(tmp_path):
     base = {**make_plan().base, "train": {"epochs": 9}}
     trials = go(make_plan(tuner="hyperband", trials=None, base=base), tmp_path)
@@ -283,6 +304,20 @@ def test_a_store_that_is_down_is_no_failed_trial(tmp_path):
     with pytest.raises(TrackingError, match="does not answer"):
         tune.search(make_plan(), tmp_path, Down(tmp_path))  # type: ignore[arg-type]
     assert Outcomes(tmp_path).all() == []
+
+
+@pytest.mark.parametrize("tuner", ["random", "hyperband"])
+def test_an_error_that_is_not_ours_ends_the_search_and_drops_no_trial(tmp_path, tuner):
+    """Keras Tuner would call the trial invalid and go on; the same command has it again."""
+
+    class Broken(Pretend):
+        def carry_out(self, asked: Asked) -> Outcome:
+            raise RuntimeError("Could not connect to the endpoint URL.")
+
+    plan = make_plan(tuner=tuner, trials=3)
+    with pytest.raises(RuntimeError, match="endpoint URL"):
+        tune.search(plan, tmp_path, Broken(tmp_path))  # type: ignore[arg-type]
+    assert [asked.number for asked in go(plan, tmp_path).asked] == ["0000", "0001", "0002"]
 
 
 @pytest.mark.parametrize("tuner", ["random", "grid", "bayesian", "hyperband"])

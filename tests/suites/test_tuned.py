@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lungzoo.config import SuiteConfig
+from lungzoo.config import AugmentConfig, SuiteConfig
 from lungzoo.errors import ConfigError, UnknownNameError
 from lungzoo.metrics.contract import METRICS
 from lungzoo.schema import parse
@@ -65,6 +65,16 @@ def test_a_tuned_arm_has_the_settings_found_and_the_suites_own_beside_them(found
     assert ([term.name for term in tuned.train.loss], tuned.train.epochs) == (["dice"], 2)
     assert tuned.transfer.recipe == "scratch"
     assert tuned.arm == f"cnn_scratch / scratch / {found}"
+
+
+def test_a_tuned_preset_takes_the_place_of_the_suites_and_not_of_what_was_given_beside_it(tmp_path):
+    path = tmp_path / "light.toml"
+    path.write_text(toml_text({**TUNED, "settings": {"augment.preset": "light", "augment.shift_px": 4}}))
+    suite = make_suite(f"tuned:{path}")
+    suite = suite.model_copy(update={"augment": AugmentConfig(preset="heavy", elastic=0.01)})
+    arm = expand(suite)[0].augment
+    assert (arm.preset, arm.shift_px, arm.elastic) == ("light", 4, 0.01)
+    assert (arm.cutout, arm.mixup, arm.copy_paste) == (0.0, 0.0, 0.0)
 
 
 def test_tuned_settings_of_another_model(found):

@@ -1,6 +1,7 @@
 """The MLflow tracker on a real SQLite store."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -246,6 +247,18 @@ def test_a_killed_process_does_not_leave_its_run_running(tracker):
     client.set_tag(run_id, "lungzoo.pid", str(dead.pid))
     MlflowTracker("s", tracker.uri)
     assert client.get_run(run_id).info.status == "KILLED"
+
+
+def test_a_run_that_goes_on_elsewhere_is_of_that_machine(tracker, monkeypatch):
+    """The first machine must not take it for one of its own whose process is gone."""
+    from mlflow import MlflowClient
+
+    run_id = tracker.start_run(RECORD, None, None)
+    with monkeypatch.context() as there:
+        there.setattr("platform.node", lambda: "elsewhere")
+        MlflowTracker("s", tracker.uri).start_run(RECORD, None, run_id)
+    tags = MlflowClient(tracker.uri).get_run(run_id).data.tags
+    assert (tags["lungzoo.host"], tags["lungzoo.pid"]) == ("elsewhere", str(os.getpid()))
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id(tracker, outbox, tmp_path):

@@ -16,6 +16,8 @@ from lungzoo.tracking.tracker import Tracker
 # Of `data`, only what a network sees; the rest decides which cases there are and what counts as lesion.
 _DATA = ("window_hu", "windows", "normalise", "preprocess", "spacing_mm", "size_px")
 _MOST_TRIED = 100
+_OF_START = ("model", "transfer")
+"""Sections that decide whether the weights that training starts from fit."""
 _FIXED = {
     "train.train_seed": "trials have it from --seed and --repeats",
     "train.epochs": "it is the longest that a trial trains, --epochs",
@@ -51,11 +53,12 @@ def check_space(space: SpaceConfig, base: dict[str, Any], tracker: Tracker | Non
     """
     check_settings(experiment_of(base, {}, "The experiment"), tracker)
     for key, parameter in space.parameters.items():
+        of_start = tracker if key.partition(".")[0] in _OF_START else None  # the store is asked for each value
         for value in _tried(parameter):
             where = f"Search space '{space.name}', parameter '{key}' = {value!r}"
             config = experiment_of(base, {**_parents(space, key), key: value}, where)
             try:
-                check_settings(config, tracker)
+                check_settings(config, of_start)
             except UsageError as error:
                 raise ConfigError(f"{where}: {error}") from error
 

@@ -3,7 +3,8 @@
     python benchmarks/speed/runtimes.py
 
 Time of one slice of 512×512 by the network alone, in batches of four: as `lungzoo predict` asks it, compiled with XLA,
-by onnxruntime, and by LiteRT with one thread per core (pip install 'lungzoo[export]'). CPU time is what counts on a machine that does other things, too.
+by onnxruntime, and by LiteRT with one thread per core (pip install 'lungzoo[export]'). CPU time is what counts on a
+machine that does other things, too.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lungzoo.data.drawing import draw_outline, frame
 from lungzoo.evaluation.predict import Predictions
 

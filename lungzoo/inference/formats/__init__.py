@@ -21,7 +21,7 @@ class Format:
     Args:
         check: raises UsageError where a scan cannot be written so, or a package is missing.
         write: makes the file.
-        check_volume: raises DatasetError, which need not name the source, where a scan that is read cannot be written so.
+        check_volume: raises DatasetError, which need not name the source, where a scan that was read cannot be written.
     """
 
     check: Callable[[Input, Path], None]

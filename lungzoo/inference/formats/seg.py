@@ -55,8 +55,8 @@ def check_volume(volume: Volume) -> None:
     assert dicom is not None
     if lost := volume.shape_zyx[0] - len(set(dicom.slices.values())):
         raise DatasetError(
-            f"{lost} of {volume.shape_zyx[0]} slices have the SOPInstanceUID of another, so a DICOM SEG cannot refer to "
-            "them. Write .nii.gz instead"
+            f"{lost} of {volume.shape_zyx[0]} slices have the SOPInstanceUID of another, so a DICOM SEG cannot refer "
+            "to them. Write .nii.gz instead"
         )
     if len(dicom.files) > 1 and any(file.frames > 1 for file in dicom.files):
         raise DatasetError(

@@ -172,12 +172,12 @@ def test_weights_whose_start_has_seen_the_cases_are_refused(make_member: Make, p
     assert first.manifest.trained_on is not None
     who = first.manifest.trained_on.patients
     fitted = make_member(name="fitted", inherited={"train": who.val[:1]})
-    text = rf"What the weights 'fitted' started from was trained on 1 of the {len(who.val)} validation patients, such as"
+    text = rf"What the weights 'fitted' started from was trained on 1 of the {len(who.val)} validation patients, such"
     with pytest.raises(ConfigError, match=text):
         tune([fitted], phantom, Passes(), quietly)
     chosen = make_member(name="chosen", inherited={"val": who.test[:1]})
     tune([chosen], phantom, Passes(), quietly)
-    with pytest.raises(ConfigError, match=r"What the weights 'chosen' started from .* test patients.*has not seen these"):
+    with pytest.raises(ConfigError, match=r"What the weights 'chosen' started .* test patients.*has not seen these"):
         tune([chosen], phantom, Passes(), quietly, on_test=True)
 
 

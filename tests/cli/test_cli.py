@@ -294,7 +294,7 @@ def test_a_search_space_is_shown_with_its_combinations(tmp_path):
 def test_a_dry_run_of_a_search_starts_nothing(tmp_path, phantom):
     done = lungzoo(
         *("tune", "run", "finetune", "--model", "unet_mobilenetv2", "--data", str(phantom.path), "--dry-run"),
-        *("--epochs", "9", "--set", "model.encoder_depth=4", "--transfer", "imagenet-finetune"),
+        *("--epochs", "9", "--transfer", "imagenet-finetune"),
         *("--set", "data.val_fraction=0.2", "--set", "data.test_fraction=0.3"),
         cwd=tmp_path,
     )

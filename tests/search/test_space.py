@@ -157,11 +157,22 @@ def test_a_key_that_leads_through_a_value():
         experiment_of(BASE, {"train.epochs.most": 3}, "test")
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"name": "unet_mobilenetv2"},
+        {"name": "unet_mobilenetv2", "encoder_depth": 4},
+        {"name": "unet_resnet50"},
+        {"name": "fpn_efficientnetv2b0"},
+        {"name": "deeplabv3plus_resnet18"},
+    ],
+    ids=lambda model: "-".join(map(str, model.values())),
+)
 @pytest.mark.parametrize("name", content_names("spaces"))
-def test_shipped_spaces_can_run(name):
+def test_shipped_spaces_can_run(name, model):
+    """At the sizes that models have by themselves, too: the pages say no others."""
     space = load_space(name)
-    base = {"model": {"name": "unet_mobilenetv2", "encoder_depth": 4}, "transfer": "imagenet-finetune"}
-    check_space(space, base)
+    check_space(space, {"model": model, "transfer": "imagenet-finetune"})
     assert space.name == name
     assert space.description
     assert isinstance(parse(SpaceConfig, space.model_dump(), "again"), SpaceConfig)

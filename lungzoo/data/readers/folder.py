@@ -32,6 +32,7 @@ _RANGES = {"size_px": (0, pictures.MAX_SIDE_PX), "mask_value": (0, 65535), "hu_o
 T = TypeVar("T")
 _UNITS = ("auto", "hu", "uint8")
 _WITHOUT_MASK = ("refuse", "empty")
+_DICOM = (".dcm", ".dicom", ".ima")
 # Stands for the grid of pictures until their slices are made, and is not kept.
 _NO_GRID = Geometry(((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0)))
 
@@ -134,6 +135,8 @@ class FolderReader(ScanReader):
         pairs, self.faults = find_pairs(names, self.settings["without_mask"] == "empty")
         if not pairs and not self.faults:
             raise DatasetError(_nothing_found(str(self.source), self._tree, names))
+        if self.faults and (scans := [name for name in names if name.lower().endswith(_DICOM)]):
+            self.faults.insert(0, f"{scans[0]}: {_with_pictures(len(scans))}")
         owners = Owners(rule, [pair.key for pair in pairs])
         table = self._read_table(names, pairs)
         entries = []
@@ -354,6 +357,14 @@ def _nothing_found(source: str, tree: SourceTree, names: list[str]) -> str:
             "SEG), lidc-idri (with XML)."
         )
     return what
+
+
+def _with_pictures(count: int) -> str:
+    """Say what becomes of DICOM files beside pictures."""
+    return (
+        f"{count} DICOM file(s) such as this are not read with pictures for masks; make a NIfTI file of each scan and one of "
+        "its mask first, see docs/volumes.md"
+    )
 
 
 def _is_dicom(tree: SourceTree, name: str) -> bool:

@@ -181,7 +181,12 @@ def _check_values(pairs: Pairs, metric: CaseMetric, values: list[np.ndarray]) ->
     apart = np.flatnonzero(np.any([(arm != known[0][0]).any(axis=0) for arm in known], axis=0))
     cases = pairs.first.results.cases
     if len(apart):
-        arms = zip((*pairs.firsts, *pairs.seconds), known, strict=True)
+        arms = list(zip((*pairs.firsts, *pairs.seconds), known, strict=True))
+        if earlier := [arm.arm for arm, there in arms if not there.any()]:
+            raise Incomparable(
+                f"'{earlier[0]}' has no {metric.title}, which other runs have: it may have come after that run. Run it "
+                "again with --fresh."
+            )
         lacking = next(arm.arm for arm, there in arms if not there[:, apart[0]].all())
         raise Incomparable(
             f"{len(apart)} of {len(cases)} test cases have a {metric.title} in one run and none in another, such as "

@@ -321,6 +321,20 @@ def test_whether_patients_are_known(imported, rule, known):
     assert dataset.info.get("patients_known") is (None if known else False)
 
 
+def test_dicom_with_pictures_for_masks_says_what_to_do(tmp_path):
+    (tmp_path / "P1").mkdir()
+    for name in ("P1/1.dcm", "P1/2.dcm"):
+        (tmp_path / name).write_bytes(bytes(128) + b"DICM")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "P1" / "1_mask.png")
+    with pytest.raises(ImportRefused) as told:
+        import_dataset(FolderReader(tmp_path), "folder", tmp_path / "made")
+    assert told.value.faults[0] == (
+        "P1/1.dcm: 2 DICOM file(s) such as this are not read with pictures for masks; make a NIfTI file of each scan and "
+        "one of its mask first, see docs/volumes.md"
+    )
+    assert "1_mask.png" in told.value.faults[1]
+
+
 def test_a_folder_of_dicom(tmp_path):
     (tmp_path / "1.dcm").write_bytes(bytes(128) + b"DICM")
     with pytest.raises(DatasetError, match=r"These are DICOM files, which other readers read: nsclc-radiomics \(with"):

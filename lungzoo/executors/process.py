@@ -17,7 +17,7 @@ from lungzoo.events import Event, Note, Observer, from_json, to_json
 
 _GRACE_S = 30
 SAID_WHY = 1
-"""Exit code of a process that ended with a LungzooError: another attempt would end alike."""
+"""Exit code of a process that an error ended, ours or any other of Python's: another attempt would end alike."""
 
 
 class ChildProcess:

@@ -35,17 +35,17 @@ def predict_all(
     Raises:
         DatasetError: scans cannot be used, do not fit the memory, or their files cannot be made; raised at the end,
             naming all of them.
-        MemoryRanOut, UsageError: the same of the only scan.
+        MemoryRanOut: the only scan does not fit.
         StorageError: a file cannot be written.
     """
     faults: list[str] = []
     for plan in plans:
         try:
             _predict(plan, predictors, settings, show, done)
-        except (DatasetError, MemoryRanOut, UsageError) as error:
+        except (DatasetError, MemoryRanOut) as error:
             if len(plans) == 1:
                 raise
-            faults.append(f"  {error}" if isinstance(error, DatasetError) else f"  {plan.scan.source}: {error}")
+            faults.append(f"  {plan.scan.source}: {error}" if isinstance(error, MemoryRanOut) else f"  {error}")
         except StorageError as error:
             if faults:
                 raise StorageError("\n".join([str(error), "Before that:", *faults])) from error
@@ -65,5 +65,8 @@ def _predict(
     """Predict one scan; its volume is gone before the next is read."""
     with memory_named(), show() as progress:
         result = predict_scan(plan.checked_scan, predictors, settings, progress)
-    plan.write(result)
+    try:
+        plan.write(result)
+    except UsageError as error:  # the file has appeared meanwhile
+        raise DatasetError(f"{plan.scan.source}: {error}") from error
     done(plan, result)

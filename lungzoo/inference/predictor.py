@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lungzoo.classifiers.second_stage import SecondStage, load_second_stage
-from lungzoo.inference.batches import Batches, answers_of
+from lungzoo.inference.batches import Batches, answers_of, memory_named
 from lungzoo.inference.prepare import Prepared, prepare
 from lungzoo.inference.protocol import Protocol, protocol_of
 from lungzoo.inference.tta import with_flips
@@ -172,7 +172,8 @@ class _Windows:
         """Yield the wanted slices in order, on the grid of the model's input."""
         blend, jobs, start = Blend(self._prepared.source.shape_yx), self._jobs, 0
         if jobs:  # what a step finds of the whole volume has nothing to do with the size of a batch
-            self._prepared.read(np.array([jobs[0][0]]))
+            with memory_named():
+                self._prepared.read(np.array([jobs[0][0]]))
         while start < len(jobs):
             part = jobs[start : start + batches.size]
             masks, labels = batches.made(len(part), partial(self._inputs, part))

@@ -24,11 +24,13 @@ class DicomSource:
         tree: source of the files.
         files: of the series, one for each SOPInstanceUID.
         slices: index along the series' own z by SOPInstanceUID and frame.
+        depth: how many slices the series has.
     """
 
     tree: SourceTree
     files: list[FileInfo]
     slices: dict[tuple[str, int], int]
+    depth: int
 
 
 @dataclass(frozen=True)

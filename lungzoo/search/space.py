@@ -53,14 +53,19 @@ def check_space(space: SpaceConfig, base: dict[str, Any], tracker: Tracker | Non
     """
     check_settings(experiment_of(base, {}, "The experiment"), tracker)
     for key, parameter in space.parameters.items():
-        of_start = tracker if key.partition(".")[0] in _OF_START else None  # the store is asked for each value
+        looks = key.partition(".")[0] in _OF_START  # the store is asked for each value
         for value in _tried(parameter):
             where = f"Search space '{space.name}', parameter '{key}' = {value!r}"
             config = experiment_of(base, {**_parents(space, key), key: value}, where)
             try:
-                check_settings(config, of_start)
+                check_settings(config if looks else _unpinned(config), tracker if looks else None)
             except UsageError as error:
                 raise ConfigError(f"{where}: {error}") from error
+
+
+def _unpinned(config: ExperimentConfig) -> ExperimentConfig:
+    """Return a config that names no sha256 of its start, which without a store is not looked at."""
+    return config.model_copy(update={"transfer": config.transfer.model_copy(update={"sha256": None})})
 
 
 def _tried(parameter: Parameter) -> tuple[Any, ...]:

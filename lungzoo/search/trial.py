@@ -13,7 +13,7 @@ from lungzoo.checks import check_experiment
 from lungzoo.config import ExperimentConfig
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import BusyError, UsageError
-from lungzoo.events import Observer, TrialEnded, TrialStarted
+from lungzoo.events import Note, Observer, TrialEnded, TrialStarted
 from lungzoo.experiment import record_failure, run_experiment
 from lungzoo.search.outcome import Outcome, Outcomes, State
 from lungzoo.search.plan import SearchPlan
@@ -23,7 +23,6 @@ from lungzoo.tracking.tracker import Tracker
 from lungzoo.tracking.workspace import Workspace
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
 from lungzoo.training.trial import JUDGED, OUT_OF_TIME, Trial
-
 
 _BUSY_S = 2.0
 
@@ -87,19 +86,26 @@ class Trials:
             return over
         self.observe(TrialStarted(asked.number, self.worker, describe_values(asked.values), asked.until))
         began = time.monotonic()
-        outcome = None
+        outcome, waits = None, False
         while outcome is None:
             try:
-                outcome = self._broken_origin(asked) or self._run(asked)
-            except UsageError as error:
-                outcome = self._refused(asked, str(error))
-            except BusyError:
+                outcome = self._attempt(asked)
+            except BusyError as error:
+                if not waits:
+                    self.observe(Note(f"Trial {asked.number} waits: {error}"))
+                waits = True
                 outcome = self._of_another(asked)
         if outcome != self.outcomes.find(asked.number):
             outcome = replace(outcome, seconds=round(time.monotonic() - began, 3))
             self.outcomes.write(outcome)
         self.observe(ended_trial(outcome, self.worker))
         return outcome
+
+    def _attempt(self, asked: Asked) -> Outcome:
+        try:
+            return self._broken_origin(asked) or self._run(asked)
+        except UsageError as error:
+            return self._refused(asked, str(error))
 
     def _of_another(self, asked: Asked) -> Outcome | None:
         """Wait a little for the machine that still has the trial, and return its outcome once it is there.

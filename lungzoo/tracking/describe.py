@@ -43,7 +43,7 @@ def describe_split(split: Split, rows: dict[str, np.ndarray], leakage: str = "")
 
 
 def weights_manifest(
-    record: RunRecord, model: ModelConfig, split: Split, file: Path, sha256: str, inherited: Inherited = Inherited()
+    record: RunRecord, model: ModelConfig, split: Split, file: Path, sha256: str, inherited: Inherited | None = None
 ) -> WeightsManifest:
     """Return the manifest of a finished run's weights.
 
@@ -53,7 +53,7 @@ def weights_manifest(
         split: who was used for what.
         file: the weights file.
         sha256: of the file.
-        inherited: what the weights that training started from had learnt from.
+        inherited: what the weights that training started from had learnt from; None for nothing.
     """
     data = record.dataset
     values = {
@@ -72,7 +72,7 @@ def weights_manifest(
             "split_seed": split.split_seed,
             "slice_px": data.get("slice_px"),
             "patients": {part: getattr(split, part) for part in PARTS},
-            "inherited": inherited.model_dump(),
+            "inherited": (inherited or Inherited()).model_dump(),
         },
         "protocol": {
             **{key: record.config[key] for key in ("data", "augment", "transfer", "train", "score")},

@@ -169,7 +169,7 @@ def test_what_went_wrong_before_is_told_with_what_ends_the_rest(monkeypatch: pyt
     with pytest.raises(DatasetError, match=r"(?s)^2 of 3 scans could not be predicted; the others are .*two: b "):
         predict(0, 1, 3)
     assert written == ["four"]
-    with pytest.raises(UsageError, match=r"^b exists\.$"):
+    with pytest.raises(DatasetError, match=r"^two: b exists\.$"):
         predict(1)
     with pytest.raises(StorageError, match=r"^Disk full\.$"):
         predict(2)

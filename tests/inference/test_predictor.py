@@ -11,6 +11,7 @@ import pytest
 
 from lungzoo.config import ModelConfig
 from lungzoo.errors import UsageError
+from lungzoo.inference.batches import MemoryRanOut
 from lungzoo.inference.ensemble import labels_of, mean_slices
 from lungzoo.inference.predictor import Passes, Predictor, Region, open_predictor
 from lungzoo.inference.volume import Volume
@@ -110,7 +111,7 @@ def test_memory_that_runs_out_while_lungs_are_found_is_no_matter_of_batches(
     monkeypatch.setattr(source, "lung_fields", lungs)
     lines: list[str] = []
     predictor = make_predictor(protocol={"data": {"preprocess": ["lung_mask"]}})
-    with pytest.raises(MemoryError, match="3 GiB"):
+    with pytest.raises(MemoryRanOut, match=r"3 GiB.*give the scan in parts of fewer slices"):
         run(predictor, bright, tell=lines.append)
     assert (asked, lines) == ([9], [])
 

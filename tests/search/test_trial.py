@@ -165,7 +165,8 @@ def test_a_trial_that_another_machine_still_has_is_waited_for(trials, events, mo
     monkeypatch.setattr(trial_room.time, "sleep", sleep)
     assert trials.carry_out(Asked("0000", {}, until=2)) == other
     assert len(waited) == 2
-    assert [type(event).__name__ for event in events] == ["TrialStarted", "TrialEnded"]
+    assert [type(event).__name__ for event in events] == ["TrialStarted", "Note", "TrialEnded"]
+    assert events[1].text == "Trial 0000 waits: Another process holds it."
     ring(trials.folder)
     with pytest.raises(TimeIsUp):
         trials.carry_out(Asked("0001", {}, until=2))

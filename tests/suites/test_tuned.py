@@ -73,7 +73,7 @@ def test_a_tuned_preset_takes_the_place_of_the_suites_and_not_of_what_was_given_
     suite = make_suite(f"tuned:{path}")
     suite = suite.model_copy(update={"augment": AugmentConfig(preset="heavy", elastic=0.01)})
     arm = expand(suite)[0].augment
-    assert (arm.preset, arm.shift_px, arm.elastic) == ("light", 4, 0.01)
+    assert (arm.preset, arm.rotate_deg, arm.elastic) == ("light", 10.0, 0.01)
     assert (arm.cutout, arm.mixup, arm.copy_paste) == (0.0, 0.0, 0.0)
 
 

@@ -362,8 +362,8 @@ def _nothing_found(source: str, tree: SourceTree, names: list[str]) -> str:
 def _with_pictures(count: int) -> str:
     """Say what becomes of DICOM files beside pictures."""
     return (
-        f"{count} DICOM file(s) such as this are not read with pictures for masks; make a NIfTI file of each scan and one of "
-        "its mask first, see docs/volumes.md"
+        f"{count} DICOM file(s) such as this are not read with pictures for masks; make a NIfTI file of each scan "
+        "and one of its mask first, see docs/volumes.md"
     )
 
 

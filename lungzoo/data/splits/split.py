@@ -255,7 +255,7 @@ def _from_file(dataset: PreparedDataset, config: DataConfig) -> Split:
     if given := [key for key in OWN_SPLIT if getattr(config, key) != DataConfig.model_fields[key].default]:
         raise ConfigError(f"data.split_file says who is in which part. Remove data.{given[0]}.")
     path = Path(str(config.split_file))
-    split = Split.load(path)
+    split = as_read = Split.load(path)
     if split.scheme == "file" and split.grouping == "patient" and not dataset.patients_known:
         split = replace(split, grouping="case")  # made by hand, of names that are images
     if split.dataset_fingerprint != dataset.fingerprint:
@@ -263,7 +263,7 @@ def _from_file(dataset: PreparedDataset, config: DataConfig) -> Split:
             f"The split {path} belongs to a dataset with the fingerprint {split.dataset_fingerprint[:12]}…, but "
             f"'{dataset.name}' has {dataset.fingerprint[:12]}…. Use the dataset that it was made for."
         )
-    if config.split_sha256 not in (None, split.fingerprint):
+    if config.split_sha256 not in (None, split.fingerprint, as_read.fingerprint):
         raise ConfigError(
             f"The split {path} has changed: its fingerprint is {split.fingerprint[:12]}…, but data.split_sha256 is "
             f"{str(config.split_sha256)[:12]}…."

@@ -53,9 +53,9 @@ def check_volume(volume: Volume) -> None:
     """
     dicom = volume.dicom
     assert dicom is not None
-    if lost := volume.shape_zyx[0] - len(set(dicom.slices.values())):
+    if lost := dicom.depth - len(set(dicom.slices.values())):
         raise DatasetError(
-            f"{lost} of {volume.shape_zyx[0]} slices have the SOPInstanceUID of another, so a DICOM SEG cannot refer "
+            f"{lost} of {dicom.depth} slices have the SOPInstanceUID of another, so a DICOM SEG cannot refer "
             "to them. Write .nii.gz instead"
         )
     if len(dicom.files) > 1 and any(file.frames > 1 for file in dicom.files):

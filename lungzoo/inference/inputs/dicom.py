@@ -113,7 +113,7 @@ def _source(tree: SourceTree, files: list[FileInfo], series: Series) -> DicomSou
     for file in files:
         if file.sop_uid in slices:
             kept.setdefault(file.sop_uid, file)
-    return DicomSource(tree, list(kept.values()), series.slices)
+    return DicomSource(tree, list(kept.values()), series.slices, len(series.image))
 
 
 class _OneFile:

@@ -21,13 +21,13 @@ from lungzoo.tracking.tracker import Tracker
 if TYPE_CHECKING:
     import pandas as pd
 
-class OutOfReach(TrackingError):
-    """Per-case results that are there, and cannot be read for the moment."""
-
-
 IDENTITY = ("case", "patient", "volume", "label", "group", "reference_px", "reference_mm2")
 # Columns of numbers that only some runs have: agreement with readers, labels.
 _EXTRA = ("agreement_", "label_")
+
+
+class OutOfReach(TrackingError):
+    """Per-case results that are there, and cannot be read for the moment."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ def _read_cases(record: RunRecord, path: Path | None, primary_metric: str) -> _S
 
 def _fault(record: RunRecord, found: _Scored) -> str:
     """Say what a report cannot take, "" where there is nothing."""
-    scored = sum(record.counts[group] for group in ("lesion", "empty", "small"))
+    scored = sum(record.counts.get(group, 0) for group in ("lesion", "empty", "small"))
     if len(found.cases) != scored:
         return f"hold {len(found.cases)} of {scored} cases"
     if infinite := int(np.isinf(found.values).sum()):

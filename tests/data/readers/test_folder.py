@@ -329,8 +329,8 @@ def test_dicom_with_pictures_for_masks_says_what_to_do(tmp_path):
     with pytest.raises(ImportRefused) as told:
         import_dataset(FolderReader(tmp_path), "folder", tmp_path / "made")
     assert told.value.faults[0] == (
-        "P1/1.dcm: 2 DICOM file(s) such as this are not read with pictures for masks; make a NIfTI file of each scan and "
-        "one of its mask first, see docs/volumes.md"
+        "P1/1.dcm: 2 DICOM file(s) such as this are not read with pictures for masks; make a NIfTI file of each scan "
+        "and one of its mask first, see docs/volumes.md"
     )
     assert "1_mask.png" in told.value.faults[1]
 

@@ -206,7 +206,7 @@ def test_a_series_that_no_segmentation_can_refer_to_is_refused_as_it_is_read(
     for number, rows in enumerate((slice(0, 17), slice(17, None))):
         heights = [2.0 * z for z in range(len(nodules))][rows]
         ct = dicom_writer.enhanced_ct(nodules[rows], heights)
-        ct.SOPInstanceUID = ct.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+        ct.SOPInstanceUID = f"1.2.3.{number}"
         dicom_writer.save(ct, tmp_path / "ct" / f"{number}.dcm")
     found = find_inputs([tmp_path / "ct"], Reading())
     (plan,) = plan_outputs(found, [tmp_path / "seg.dcm"], [], False)

@@ -167,6 +167,26 @@ def test_a_series_that_tells_no_slice_thickness(
     assert np.array_equal(pixels[..., 0], nodules > 0)
 
 
+def test_a_coronal_series_has_a_segmentation_too(
+    dicom_writer: ModuleType, make_predictor: Callable[..., Predictor], tmp_path: Path, nodules: np.ndarray
+) -> None:
+    """Its slices are counted along its own axis, of which there are fewer than rows of the patient's slices."""
+    highdicom = pytest.importorskip("highdicom")
+    images = []
+    for number, hu in enumerate(nodules):
+        image = dicom_writer.ct_slice(hu, 0, name=str(number), orientation=(1, 0, 0, 0, 0, -1))
+        image.ImagePositionPatient = [-10, 50 + 2 * number, 200]
+        images.append(image)
+    dicom_writer.save_series(images, tmp_path / "scan")
+    found = find_inputs([tmp_path / "scan"], Reading())
+    (plan,) = plan_outputs(found, [tmp_path / "seg.dcm"], [], False)
+    plan.write(predicted(plan.checked_scan, make_predictor(level=0.64)))
+    seg = highdicom.seg.segread(tmp_path / "seg.dcm")
+    uids = [image.SOPInstanceUID for image in images]
+    pixels = seg.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
+    assert np.array_equal(pixels[..., 0], nodules > 0)
+
+
 def test_a_copied_file_does_not_keep_a_segmentation_from_being_made(
     series: Path, make_predictor: Callable[..., Predictor], tmp_path: Path, nodules: np.ndarray
 ) -> None:

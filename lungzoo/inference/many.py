@@ -67,6 +67,8 @@ def _predict(
         result = predict_scan(plan.checked_scan, predictors, settings, progress)
     try:
         plan.write(result)
+    except DatasetError:
+        raise
     except UsageError as error:  # the file has appeared meanwhile
         raise DatasetError(f"{plan.scan.source}: {error}") from error
     done(plan, result)

@@ -134,7 +134,7 @@ def test_another_split_of_one_fold(study, other, cases, ask):
 def test_another_version_of_the_metrics(study, other, cases, ask):
     two_runs(study, other, cases, metrics_version=0)
     message = refusal(ask)
-    assert "version of the metrics (1 and 0). Run what is older again with --fresh" in message
+    assert "version of the metrics (1 and 0). Run what is older again: it is then scored" in message
 
 
 @pytest.mark.parametrize(("key", "value", "shown"), [("shift_px", 24, "0 and 24"), ("min_lesion_px", 10, "1 and 10")])

@@ -21,9 +21,10 @@ from lungzoo.cli import app
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import ConfigError, UsageError, WeightsUnavailable
 from lungzoo.inference.members import open_members
+from lungzoo.suites.sharing import publish as publishing
 from lungzoo.suites.sharing.publish import Wishes, publish
 from lungzoo.weights import hub
-from lungzoo.weights.manifest import read_manifest, write_manifest
+from lungzoo.weights.manifest import Inherited, read_manifest, write_manifest
 
 NAME = "cnn_scratch-phantom-v1"
 
@@ -121,6 +122,17 @@ def test_what_is_published(recorded: Any, shelf: Path) -> None:
     assert manifest.metrics["dice"].mean == recorded.record.metrics["dice"]["mean"]
     assert manifest.protocol["train"]["epochs"] == 1
     assert manifest.lungzoo_version == lungzoo.__version__
+
+
+def test_whom_the_manifest_names_is_counted_with_those_behind_its_start(shelf: Path) -> None:
+    manifest = read_manifest(shelf / NAME / "manifest.toml")
+    assert manifest.trained_on is not None
+    own = manifest.trained_on.patients
+    inherited = Inherited(train=("A", "B", own.train[0]), val=("C",), complete=True)
+    about = manifest.trained_on.model_copy(update={"inherited": inherited})
+    weights = object.__new__(publishing._Weights)
+    weights.manifest, weights.wishes = manifest.model_copy(update={"trained_on": about}), Wishes()
+    assert weights.facts == (len(own.train) + len(own.val) + len(own.test), 3, "CC0-1.0")
 
 
 def test_a_folder_of_a_hub_loads_by_its_path(shelf: Path) -> None:

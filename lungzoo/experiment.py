@@ -43,7 +43,7 @@ from lungzoo.tracking.workspace import Workspace, exclusive
 from lungzoo.training.checkpoint import CheckpointFolder, Progress
 from lungzoo.training.cost import training_cost, whole_cost
 from lungzoo.training.trial import JUDGED, OUT_OF_TIME, Trial
-from lungzoo.weights.manifest import Inherited, WeightsManifest, write_manifest
+from lungzoo.weights.manifest import WeightsManifest, write_manifest
 
 WEIGHTS_FILE = "weights.npz"
 
@@ -145,7 +145,7 @@ class _Run:
         self.dataset = dataset = without_parts(dataset, self.split, JUDGED if trial else PARTS)
         self.rows = select_rows(dataset, self.split, config.data)
         _, start = check_settings(config, tracker)
-        self.inherited = start.passed_on() if start else Inherited()
+        self.start = start
         fingerprint = config.fingerprint(dataset.fingerprint)
         if trial:
             self.rows["test"] = self.rows["test"][:0]
@@ -340,7 +340,7 @@ class _Run:
             self.split.save(folder / "split.json")
             _write_plain(record, progress, folder)
             built = effective_model(config.model, config.transfer)
-            manifest = partial(weights_manifest, record, built, self.split, inherited=self.inherited)
+            manifest = partial(weights_manifest, record, built, self.split, start=self.start)
             _save_weights(model, second.stage if second else None, manifest, folder / "weights")
             size_mb = (folder / "weights" / WEIGHTS_FILE).stat().st_size / 1e6
             record = dataclasses.replace(record, cost={**record.cost, "weights_mb": round(size_mb, 3)})

@@ -249,6 +249,7 @@ def test_a_run_starts_where_a_finished_one_ended(run, tiny, first, recipes, trac
         inherited, patients = manifest.trained_on.inherited, of_first.trained_on.patients
         assert of_first.trained_on.inherited == Inherited()
         assert inherited.complete
+        assert "started from run-" in manifest.attribution
         assert (set(inherited.train), set(inherited.val)) == (set(patients.train), set(patients.val))
     assert len(set(starts.values())) == 1
     assert first.environment["encoder_start_sha256"] not in starts.values()

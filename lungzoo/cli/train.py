@@ -79,6 +79,8 @@ def train(
         raise typer.Exit(1)
     record = tracker.find([fingerprint])[fingerprint]
     typer.echo(f"Test {_score(record.metrics['dice'])}.")
+    if not record.validation["val_dice"]:
+        typer.echo("It found no lesion of the validation split: train for more epochs, or look at the data.")
     if classes := auc_in_words(record.curves):
         typer.echo(classes)
     run = f"run:{tracker.run_id(fingerprint)}"

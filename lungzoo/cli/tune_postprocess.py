@@ -61,20 +61,20 @@ def _print(outcome: Outcome, out: Path) -> None:
         typer.echo(f"Note: {held.note}", err=True)
     few = len(set(held.patients))
     typer.echo(
-        f"Validation: {len(held.rows)} slices of {few} patients, {grid.lesion_cases} with a lesion, "
+        f"Validation: {len(held.rows)} slices of {few} patient(s), {grid.lesion_cases} with a lesion, "
         f"{grid.empty_cases} without; {grid.dice.size} combinations, each "
         f"{'slice by itself' if grid.axes.per_slice else 'volume as a whole'}."
     )
     _print_rows(_validation_rows(outcome))
     if few < FEW_PATIENTS:
-        typer.echo(f"Only {few} validation patients: what is chosen may fit these and no others.")
+        typer.echo(f"Only {few} validation patient(s): what is chosen may fit these and no others.")
     if outcome.test is not None:
         patients = len(set(outcome.test.patients))
-        cases = f"{len(outcome.test.rows)} slices of {patients} patients"
+        cases = f"{len(outcome.test.rows)} slices of {patients} patient(s)"
         typer.echo(f"Test, once: {cases}. Differences with 95% intervals over patients; p corrected over the rows.")
         _print_rows(_test_rows(outcome))
         if (least := smallest_p(patients)) > _LEVEL:
-            typer.echo(f"Whatever the difference, p of {patients} patients is {least:g} or more.")
+            typer.echo(f"Whatever the difference, p of {patients} patient(s) is {least:g} at least.")
     typer.echo(f"Wrote {out}. Use it with: lungzoo predict SCAN -o mask.nii.gz --weights {out}")
 
 

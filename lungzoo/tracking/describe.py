@@ -43,7 +43,7 @@ def describe_split(split: Split, rows: dict[str, np.ndarray], leakage: str = "")
 
 
 def weights_manifest(
-    record: RunRecord, model: ModelConfig, split: Split, file: Path, sha256: str, inherited: Inherited | None = None
+    record: RunRecord, model: ModelConfig, split: Split, file: Path, sha256: str, start: WeightsManifest | None = None
 ) -> WeightsManifest:
     """Return the manifest of a finished run's weights.
 
@@ -53,7 +53,7 @@ def weights_manifest(
         split: who was used for what.
         file: the weights file.
         sha256: of the file.
-        inherited: what the weights that training started from had learnt from; None for nothing.
+        start: what is known of the weights that training started from; None for Keras's or none.
     """
     data = record.dataset
     values = {
@@ -65,14 +65,14 @@ def weights_manifest(
         "size_bytes": file.stat().st_size,
         "source": record.config["transfer"]["weights"] or "random",
         "licence": data["licence"],
-        "attribution": data["citation"],
+        "attribution": "; ".join(filter(None, (data["citation"], _credit(start)))),
         "trained_on": {
             "dataset": data["name"],
             "fingerprint": data["fingerprint"],
             "split_seed": split.split_seed,
             "slice_px": data.get("slice_px"),
             "patients": {part: getattr(split, part) for part in PARTS},
-            "inherited": (inherited or Inherited()).model_dump(),
+            "inherited": (start.passed_on() if start else Inherited()).model_dump(),
         },
         "protocol": {
             **{key: record.config[key] for key in ("data", "augment", "transfer", "train", "score")},
@@ -83,3 +83,11 @@ def weights_manifest(
         "lungzoo_version": str(record.environment.get("packages", {}).get("lungzoo", "")),
     }
     return parse(WeightsManifest, values, "Manifest")
+
+
+def _credit(start: WeightsManifest | None) -> str:
+    """Return whom the weights that training started from name, with their licence."""
+    if start is None or not (start.attribution or start.licence):
+        return ""
+    licence = f" ({start.licence})" if start.licence else ""
+    return f"started from {start.name}{licence}{f': {start.attribution}' if start.attribution else ''}"

@@ -60,12 +60,12 @@ def check(weights: Path, phantom: PreparedDataset, tmp_path: Path) -> None:
     lines = text.splitlines()
     patients = read_manifest(out / "manifest.toml").trained_on.patients
     val, test = len(patients.val), len(patients.test)
-    assert lines[0].startswith(f"Validation: {6 * val} slices of {val} patients, ")
+    assert lines[0].startswith(f"Validation: {6 * val} slices of {val} patient(s), ")
     assert "each slice by itself." in lines[0]
     assert any(line.startswith("chosen: ") for line in lines)
-    assert f"Only {val} validation patients: what is chosen may fit these and no others." in lines
+    assert f"Only {val} validation patient(s): what is chosen may fit these and no others." in lines
     assert any(line.startswith(f"Test, once: {6 * test} slices of {test} patients.") for line in lines)
-    assert f"Whatever the difference, p of {test} patients is {2 ** (1 - test):g} or more." in lines
+    assert f"Whatever the difference, p of {test} patient(s) is {2 ** (1 - test):g} at least." in lines
     assert lines[-1].endswith(f"lungzoo predict SCAN -o mask.nii.gz --weights {out}")
 
     chosen = json.loads((out / "tuned.json").read_text())["validation"]["chosen"]

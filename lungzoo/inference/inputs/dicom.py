@@ -50,8 +50,11 @@ def find(path: Path, reading: Reading) -> list[Input]:
     return [Input(safe_name(path), path, True, True, lambda: _read(tree, files, _notes(listing)))]
 
 
-def _others(count: int) -> str:
-    return f"none of its {count} file(s) is DICOM" if count else "it is empty"
+def _others(listing: Listing) -> str:
+    kinds = sorted({file.modality for files in listing.series.values() for file in files})
+    if kinds:
+        return f"its DICOM files are {', '.join(kinds)} alone"
+    return f"none of its {len(listing.other)} file(s) is DICOM" if listing.other else "it is empty"
 
 
 def _faults(listing: Listing) -> str:
@@ -73,7 +76,7 @@ def _choose(path: Path, listing: Listing, wanted: str) -> list[FileInfo]:
     series, reasons = listing.ct()
     names = list(volume_names(series))
     if not names:
-        held = "; ".join(reasons[:3]) or _others(len(listing.other))
+        held = "; ".join(reasons[:3]) or _others(listing)
         raise DatasetError(
             f"{path} holds no CT series: {held}. Give {LAYOUT}; NIfTI and other files by name, such as "
             f"{path.name}/*.nii.gz."

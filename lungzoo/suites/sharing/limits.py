@@ -20,12 +20,12 @@ def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
     data, split = record.dataset, record.split
     found = [
         f"Trained and tested on one dataset, {data['title']}; other scanners, protocols and patients were not tried.",
-        "One run with one seed: the intervals are over patients, and do not tell how another training would differ.",
+        "One run with one seed: intervals are over patients, and do not tell how another training would differ.",
     ]
     if split.get("leakage"):
         found.insert(0, f"**{split['leakage']}**")
     if split["patients"]["test"] < ROUGH_PATIENTS:
-        found.append(f"Only {split['patients']['test']} test patients: the intervals are rough.")
+        found.append(_few(split["patients"]["test"]))
     if not names_patients(split):
         found.append("The dataset names no patients: the counts of patients above are of images.")
     if not record.counts.get("empty"):
@@ -48,3 +48,9 @@ def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
             f"{tuned['threshold_of_metrics']:g}."
         )
     return found
+
+
+def _few(patients: int) -> str:
+    if patients < 2:
+        return "A single test patient: its figures have no interval, and tell nothing of others."
+    return f"Only {patients} test patients: the intervals are rough."

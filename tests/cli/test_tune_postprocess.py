@@ -64,7 +64,7 @@ def check(weights: Path, phantom: PreparedDataset, tmp_path: Path) -> None:
     assert "each slice by itself." in lines[0]
     assert any(line.startswith("chosen: ") for line in lines)
     assert f"Only {val} validation patient(s): what is chosen may fit these and no others." in lines
-    assert any(line.startswith(f"Test, once: {6 * test} slices of {test} patients.") for line in lines)
+    assert any(line.startswith(f"Test, once: {6 * test} slices of {test} patient(s).") for line in lines)
     assert f"Whatever the difference, p of {test} patient(s) is {2 ** (1 - test):g} at least." in lines
     assert lines[-1].endswith(f"lungzoo predict SCAN -o mask.nii.gz --weights {out}")
 

@@ -322,16 +322,18 @@ class MlflowTracker:
     def find_run(self, run: str) -> str:
         """Return the whole id of the one run, of any experiment, whose id is or begins with `run`.
 
-        Files name weights "run-" and the beginning of the run's fingerprint, which is found as well.
+        Files name weights "run-" and the beginning of the run's fingerprint, which is found as well; of several runs
+        with one fingerprint, such as that of `lungzoo train` and that of a suite, the newest that is finished.
         """
         run = run.removeprefix("run-")
         with talking(self.uri):
             experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
             found: list[Run] = []
             for key in ("attributes.run_id", f"tags.`{_FINGERPRINT}`") if run.isalnum() else ():
-                found = found or self._client.search_runs(experiments, f"{key} LIKE '{run}%'", max_results=2)
-        if len(found) == 1:
-            return str(found[0].info.run_id)
+                found = found or self._client.search_runs(experiments, f"{key} LIKE '{run}%'", max_results=50)
+        if len({each.data.tags.get(_FINGERPRINT, each.info.run_id) for each in found}) == 1:
+            finished = (each for each in found if each.data.tags.get(_STATUS) == "finished")
+            return str(next(finished, found[0]).info.run_id)
         if found:
             raise UsageError(f"More than one run in {self.uri} begins with '{run}'. Give more of its id.")
         raise UsageError(f"No run '{run}' in {self.uri}. `lungzoo train` prints its id, and lungzoo ui shows it.")

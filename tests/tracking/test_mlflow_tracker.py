@@ -271,6 +271,16 @@ def test_a_run_is_found_by_the_beginning_of_its_id(tracker, outbox, tmp_path):
             elsewhere.find_run(wrong)
 
 
+def test_of_runs_with_one_fingerprint_the_newest_finished_is_found(tracker, outbox):
+    left = outbox(RECORD)
+    for each in (tracker, MlflowTracker("suite", tracker.uri)):
+        newest = each.start_run(replace(RECORD, status="failed"), None, None)
+        each.finish_run(newest, RECORD, HISTORY, left)
+    assert tracker.find_run("run-" + "a" * 12) == newest
+    MlflowTracker("third", tracker.uri).start_run(RECORD, None, None)
+    assert tracker.find_run("a" * 64) == newest
+
+
 def test_a_run_without_weights_is_no_start(tracker):
     run_id = tracker.start_run(RECORD, None, None)
     with pytest.raises(UsageError, match="has no weights: it is not finished, or is that of a whole suite"):

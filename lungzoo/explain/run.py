@@ -85,9 +85,10 @@ def explain_scan(
     result = predict_scan(replace(found, load=lambda: volume), predictors, settings, progress)
     place = find_place(result, target)
     if chosen.needs_region and not place.region.any():
+        where = f"slice {place.z}" if result.lesions else "any slice"
         raise UsageError(
-            f"No lesion is predicted in slice {place.z}, so there is nothing that '{method}' could explain. Name a "
-            "place with --at Z,Y,X, another slice with --slice, or a lower --threshold."
+            f"No lesion is predicted in {where}, so there is nothing that '{method}' could explain. Name a place with "
+            "--at Z,Y,X, another slice with --slice, or a lower --threshold."
         )
     subject = Subject(predictors, result.volume, place.row, place.region, settings.passes, progress)
     return Explanation(result, place, method, chosen.explain(subject, checked))

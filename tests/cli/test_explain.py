@@ -110,7 +110,11 @@ def test_notes_on_the_scan_are_told(scan: Path, tmp_path: Path, command: list[st
         (("-o", "{out}/a.png", "-m", "grad_cam"), UnknownNameError, r"Unknown explanation 'grad_cam'\. Did you mean"),
         (("-o", "{out}/a.png", "--set", "patch=8mm"), ConfigError, r"Unknown key 'patch'\..* Allowed: level\."),
         (("-o", "{out}/a.png", "--at", "3,4"), UsageError, r"--at takes a voxel as Z,Y,X.* Received: '3,4'"),
-        (("-o", "{out}/a.png", "--slice", "0", "--threshold", "0.999"), UsageError, r"No lesion is predicted in slice"),
+        (
+            ("-o", "{out}/a.png", "--slice", "0", "--threshold", "0.999"),
+            UsageError,
+            r"No lesion is predicted in (slice 0|any)",
+        ),
         (("-o", "{out}/a.png", "--level", "P9"), UnknownNameError, r"Unknown level of the encoder 'P9'"),
     ],
 )

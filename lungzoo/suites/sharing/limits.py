@@ -43,9 +43,9 @@ def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
         )
     if tuned := manifest.protocol.get("tuned"):
         found.append(
-            f"`lungzoo predict` uses threshold {manifest.protocol['score']['threshold']:g} and steps that were chosen "
-            f"on {tuned['validation_cases']} validation cases; the figures above are of the plain pass at threshold "
-            f"{tuned['threshold_of_metrics']:g}."
+            f"`lungzoo predict` uses threshold {manifest.protocol['score']['threshold']:g} and steps, or none, that "
+            f"were chosen on {tuned['validation_cases']} validation cases; the figures above are of the plain pass at "
+            f"threshold {tuned['threshold_of_metrics']:g}."
         )
     return found
 

@@ -57,7 +57,10 @@ def test_what_was_tuned_is_published_with_the_weights(recorded: Any, tmp_path: P
         assert (member.protocol.threshold, member.protocol.postprocess.largest) == (0.35, 3)
         assert member.manifest.name == NAME
     card = (to / NAME / "README.md").read_text()
-    assert "uses threshold 0.35 and steps that were chosen on 12 validation cases; the figures above are of the" in card
+    assert (
+        "uses threshold 0.35 and steps, or none, that were chosen on 12 validation cases; the figures above are of the"
+        in card
+    )
 
     with pytest.raises(UsageError, match=r"is a folder\. Give the id of the run; what was tuned .* --tuned"):
         publish(str(folder), str(to), Wishes(), recorded.tracker)

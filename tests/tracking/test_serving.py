@@ -28,11 +28,11 @@ SUITE = """name = "tiny"
 title = "Is it served?"
 seeds = [0]
 [phantom]
-patients = 8
-slices_per_patient = 4
-size_px = 64
+patients = 30
+slices_per_patient = 8
+size_px = 128
 [train]
-epochs = 1
+epochs = 2
 batch_size = 8
 [[arms]]
 models = ["unet_mobilenetv2"]

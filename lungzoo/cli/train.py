@@ -49,7 +49,7 @@ def train(
     from lungzoo.cli.searching import search_ahead
     from lungzoo.evaluation.labels import auc_in_words
     from lungzoo.executors.local import LocalExecutor
-    from lungzoo.suites.execute import run_alone
+    from lungzoo.suites.execute import finished_runs, run_one
     from lungzoo.suites.sizes import with_sizes
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
@@ -63,19 +63,24 @@ def train(
     config = check_experiment(config, dataset, tracker, allow_leakage)
     fingerprint = config.fingerprint(dataset.fingerprint)
     with make_display() as display:
-        status = run_alone(
-            config,
-            dataset,
-            tracker=tracker,
-            runs=runs,
-            executor=LocalExecutor(),
-            observe=display,
-            fresh=fresh,
-            allow_leakage=allow_leakage,
+        known = not fresh and fingerprint in finished_runs([fingerprint], tracker, display)
+        status = (
+            "finished"
+            if known
+            else run_one(
+                config,
+                dataset,
+                tracker=tracker,
+                runs=runs,
+                executor=LocalExecutor(),
+                observe=display,
+                fresh=fresh,
+                allow_leakage=allow_leakage,
+            )
         )
-    if status == "known":
+    if known:
         typer.echo("This very run is finished already; --fresh runs it again.")
-    elif status != "finished":
+    if status != "finished":
         raise typer.Exit(1)
     record = tracker.find([fingerprint])[fingerprint]
     typer.echo(f"Test {_score(record.metrics['dice'])}.")

@@ -22,7 +22,7 @@ from lungzoo.tracking.workspace import Workspace, exclusive
 if TYPE_CHECKING:
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
-_PRIMARY: str = SuiteConfig.model_fields["primary_metric"].default
+PRIMARY: str = SuiteConfig.model_fields["primary_metric"].default
 
 
 def run_suite(
@@ -59,7 +59,7 @@ def run_suite(
     plan = plan_suite(suite, experiments, dataset, leaks)
     planned = [run.fingerprint for run in plan.runs]
     with exclusive(runs):
-        finished = set[str]() if fresh else _finished(planned, plan.primary_metric, tracker, observe)
+        finished = set[str]() if fresh else finished_runs(planned, tracker, observe, plan.primary_metric)
         ahead = [pair for pair in zip(plan.runs, experiments, strict=True) if pair[0].fingerprint not in finished]
         observe(SuiteStarted(plan.title, tuple(planned.arm for planned, _ in ahead), len(finished)))
         suite_id = tracker.open_suite(plan, fresh)
@@ -86,41 +86,9 @@ def run_suite(
     return report
 
 
-def run_alone(
-    experiment: ExperimentConfig,
-    dataset: PreparedDataset,
-    *,
-    tracker: MlflowTracker,
-    runs: Path,
-    executor: Executor,
-    observe: Observer,
-    fresh: bool = False,
-    allow_leakage: bool = False,
-) -> str:
-    """Carry out one experiment that belongs to no suite, unless it has results already that a report takes.
-
-    Args:
-        experiment, dataset, tracker, runs, executor, observe, fresh, allow_leakage: see `run_one`.
-
-    Returns:
-        What became of it: "finished", "skipped" or "failed"; "known" where it had results already.
-    """
-    fingerprint = experiment.fingerprint(dataset.fingerprint)
-    if not fresh and _finished([fingerprint], _PRIMARY, tracker, observe):
-        return "known"
-    return run_one(
-        experiment,
-        dataset,
-        tracker=tracker,
-        runs=runs,
-        executor=executor,
-        observe=observe,
-        fresh=fresh,
-        allow_leakage=allow_leakage,
-    )
-
-
-def _finished(fingerprints: list[str], primary_metric: str, tracker: MlflowTracker, observe: Observer) -> set[str]:
+def finished_runs(
+    fingerprints: list[str], tracker: MlflowTracker, observe: Observer, primary_metric: str = PRIMARY
+) -> set[str]:
     """Return which runs need not run again, and say why others do that are recorded as finished."""
     finished, useless = usable_runs(fingerprints, tracker, primary_metric)
     if tracker.unreadable:

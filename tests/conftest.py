@@ -25,6 +25,16 @@ from lungzoo.weights.manifest import WeightsManifest, read_manifest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start those that may take longest first, so that no process is left alone with one in the end."""
+
+    def longest(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("timeout")
+        return -float(marker.args[0]) if marker else 0.0
+
+    items.sort(key=longest)
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """Folder with sample datasets and encoder weights; the test is skipped where it is absent.

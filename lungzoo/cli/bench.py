@@ -10,7 +10,7 @@ import typer
 from lungzoo.cli import bench_compare, bench_report, bench_reproduce
 
 if TYPE_CHECKING:
-    from lungzoo.config import ExperimentConfig, SuiteConfig
+    from lungzoo.config import SuiteConfig
     from lungzoo.data.store import PreparedDataset
 
 app = typer.Typer(help="Run benchmark suites and read their tables.", no_args_is_help=True)
@@ -36,10 +36,7 @@ def run(
     config = load_suite(suite)
     experiments = expand(config)
     if dry_run:
-        _check(experiments, data, allow_leakage)
-        for experiment in experiments:
-            typer.echo(f"{experiment.arm}, seed {experiment.train.train_seed}")
-        typer.echo(f"{len(experiments)} run(s) on {_data_name(config, data)}; nothing was started.")
+        _preview(config, data, allow_leakage)
         return
     dataset = _open_dataset(config, data)
 
@@ -70,20 +67,28 @@ def run(
         raise typer.Exit(1)
 
 
-def _check(experiments: list[ExperimentConfig], data: Path | None, allow_leakage: bool) -> None:
-    """Check all that can be checked without training; against the dataset too where one is given."""
-    from lungzoo.checks import check_experiment, check_settings
+def _preview(config: SuiteConfig, data: Path | None, allow_leakage: bool) -> None:
+    """Check all that can be checked without training, and list the runs."""
+    from lungzoo.cli.progress import make_display
     from lungzoo.cli.searching import search_ahead
     from lungzoo.data.store import PreparedDataset
+    from lungzoo.suites.builtin import made_phantom
+    from lungzoo.suites.execute import preview_suite
+    from lungzoo.suites.grid import expand
+    from lungzoo.tracking.mlflow_connection import default_uri, store_exists
+    from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
-    dataset = None if data is None else PreparedDataset(data)
+    dataset = PreparedDataset(data) if data else made_phantom(config.phantom) if config.phantom else None
     if dataset is not None:
-        search_ahead(dataset, experiments)
-    for experiment in experiments:
-        if dataset is None:
-            check_settings(experiment)
-        else:
-            check_experiment(experiment, dataset, allow_leakage=allow_leakage)
+        search_ahead(dataset, expand(config))
+    tracker = MlflowTracker(config.name) if store_exists(default_uri()) else None
+    with make_display() as display:
+        runs = preview_suite(config, dataset, tracker=tracker, observe=display, allow_leakage=allow_leakage)
+    for experiment, finished in runs:
+        typer.echo(f"{experiment.arm}, seed {experiment.train.train_seed}{': finished' if finished else ''}")
+    kept = sum(finished for _, finished in runs)
+    done = f", {kept} of them finished" if kept else ""
+    typer.echo(f"{len(runs)} run(s) on {_data_name(config, data)}{done}; nothing was started.")
 
 
 def _data_name(config: SuiteConfig, data: Path | None) -> str:

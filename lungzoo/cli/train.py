@@ -50,6 +50,7 @@ def train(
     from lungzoo.evaluation.labels import auc_in_words
     from lungzoo.executors.local import LocalExecutor
     from lungzoo.suites.execute import finished_runs, run_one
+    from lungzoo.suites.sharing.limits import found_nothing
     from lungzoo.suites.sizes import with_sizes
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
@@ -84,8 +85,8 @@ def train(
         raise typer.Exit(1)
     record = tracker.find([fingerprint])[fingerprint]
     typer.echo(f"Test {_score(record.metrics['dice'])}.")
-    if not record.validation["val_dice"]:
-        typer.echo("It found no lesion of the validation split: train for more epochs, or look at the data.")
+    if nothing := found_nothing(record):
+        typer.echo(nothing)
     if classes := auc_in_words(record.curves):
         typer.echo(classes)
     run = f"run:{tracker.run_id(fingerprint)}"

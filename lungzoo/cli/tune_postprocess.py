@@ -68,6 +68,8 @@ def _print(outcome: Outcome, out: Path) -> None:
     _print_rows(_validation_rows(outcome))
     if few < FEW_PATIENTS:
         typer.echo(f"Only {few} validation patient(s): what is chosen may fit these and no others.")
+    if not outcome.chosen.dice:
+        typer.echo("Whatever the threshold and the steps, no lesion of the validation split is found.")
     if outcome.test is not None:
         patients = len(set(outcome.test.patients))
         cases = f"{len(outcome.test.rows)} slices of {patients} patient(s)"

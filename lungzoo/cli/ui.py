@@ -19,7 +19,7 @@ def ui(
     port: int = typer.Option(5000, min=1, max=65535, help="Port to listen on."),
 ) -> None:
     """Open MLflow on the runs of this folder (or of MLFLOW_TRACKING_URI)."""
-    from lungzoo.tracking.mlflow_tracker import default_uri, initialise_store
+    from lungzoo.tracking.mlflow_connection import default_uri, initialise_store
 
     uri = default_uri()
     if uri.startswith(("http://", "https://")):

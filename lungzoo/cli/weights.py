@@ -110,6 +110,8 @@ def publish(
     before = f", and {done.inherited} of what it started from" if done.inherited else ""
     licence = done.licence or "not stated"
     typer.echo(f"It names {done.patients} patients as the dataset does{before}; licence: {licence}.")
+    if done.note:
+        typer.echo(f"Note: {done.note}", err=True)
     for line in done.use:
         typer.echo(f"  {line}")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lungzoo.config import AugmentConfig, DataConfig
-from lungzoo.data.drawing import draw_outline, shown_range
+from lungzoo.data.drawing import draw_outline, frame, shown_range
 from lungzoo.data.store import PreparedDataset
 from lungzoo.data.summary import MIN_READERS
 from lungzoo.errors import storage_error
@@ -174,6 +174,7 @@ def _draw_tile(axes: Axes, dataset: PreparedDataset, row: int, area_px: int) -> 
             draw_outline(axes, (bits >> bit) & 1, _READERS[bit % len(_READERS)], 0.6)
     consensus = dataset.consensus(np.array([row]), MIN_READERS)[0]
     draw_outline(axes, consensus, _CONSENSUS, 1.1)
+    frame(axes, None, dataset.images.shape[1:])
     case = dataset.cases.iloc[row]
     style: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "clip_on": False}
     axes.text(0, -0.025, case["case"], color=_TEXT, size=5.2, **style)
@@ -183,6 +184,7 @@ def _draw_tile(axes: Axes, dataset: PreparedDataset, row: int, area_px: int) -> 
 def _draw_shown(axes: Axes, image: np.ndarray, mask: np.ndarray, caption: str) -> None:
     axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="lanczos")
     draw_outline(axes, mask[..., 0], _CONSENSUS, 1.1)
+    frame(axes, None, mask.shape)
     axes.text(0, -0.025, caption, color=_TEXT, size=5.2, transform=axes.transAxes, va="top", clip_on=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from lungzoo.data.drawing import draw_outline, frame
@@ -43,7 +44,8 @@ def save_overlays(predictions: Predictions, scores: pd.DataFrame, title: str, pa
         line[0].set_ylabel(kind, fontsize=11)
     lines = [Line2D([], [], color=colour, lw=2) for colour in (REFERENCE_COLOUR, PREDICTION_COLOUR)]
     figure.legend(lines, ["reference", "prediction"], loc="outside lower center", ncols=2, fontsize=9, frameon=False)
-    figure.suptitle(title, fontsize=11)
+    # 11 points: about eleven letters an inch.
+    figure.suptitle("\n".join(wrap(title, int(10 * figure.get_figwidth()))), fontsize=11)
     figure.savefig(path, dpi=110)
     return True
 

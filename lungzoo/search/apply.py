@@ -30,8 +30,9 @@ def apply_search(search: str, name: str | None, to: Path | None, force: bool) ->
         UsageError: the search has found nothing yet, or nothing that learned, or the file exists.
         StorageError: the folder cannot be written.
     """
+    from lungzoo.tracking.mlflow_connection import default_uri
     from lungzoo.tracking.mlflow_search import PREFIX, check_search
-    from lungzoo.tracking.mlflow_tracker import MlflowTracker, default_uri
+    from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
     check_search(default_uri(), search)
     found = MlflowTracker(PREFIX + search).search_file(BEST_FILE)

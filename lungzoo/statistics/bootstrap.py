@@ -233,10 +233,11 @@ def _weights(patients: int, draws: int, seed: int) -> np.ndarray:
 
 def _notes(counted: np.ndarray, wanted: np.ndarray, error: np.ndarray, over: str) -> tuple[str, ...]:
     notes = []
-    if (~wanted).any() and over != "patients":
+    of_patients = int((~wanted & (counted > 1)).sum())
+    if of_patients and over != "patients":
         notes.append(
-            f"{int((~wanted).sum())} of {len(wanted)} interval(s) are conditional on these trained networks: one seed "
-            "says nothing about another."
+            f"{of_patients} of {int((counted > 1).sum())} interval(s) are conditional on these trained networks: one "
+            "seed says nothing about another."
         )
     few = counted[(counted > 1) & (counted < FEW_PATIENTS)]
     if len(few):

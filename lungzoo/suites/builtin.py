@@ -17,14 +17,22 @@ from lungzoo.events import Progress
 
 def phantom_dataset(config: PhantomConfig, progress: Progress | None = None) -> PreparedDataset:
     """Open the phantom of a config, making it on first use and again where the cached one is damaged."""
+    if (made := made_phantom(config)) is not None:
+        return made
     path = _path(config)
     if path.exists():
-        try:
-            return PreparedDataset(path)
-        except DatasetError:
-            shutil.rmtree(path)
+        shutil.rmtree(path)
     import_dataset(PhantomReader(config), "phantom", path, progress)
     return PreparedDataset(path)
+
+
+def made_phantom(config: PhantomConfig) -> PreparedDataset | None:
+    """Open the phantom of a config if it is in the cache, sound."""
+    path = _path(config)
+    try:
+        return PreparedDataset(path) if path.exists() else None
+    except DatasetError:
+        return None
 
 
 def _path(config: PhantomConfig) -> Path:

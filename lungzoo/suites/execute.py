@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lungzoo.checks import check_experiment, leakage_warning
+from lungzoo.checks import check_experiment, check_settings, leakage_warning
 from lungzoo.config import ExperimentConfig, SuiteConfig
 from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import TrackingError, storage_error
@@ -84,6 +84,36 @@ def run_suite(
         if note := tracker.close_suite(suite_id, "finished", summarise_suite(report)):
             observe(Note(note))
     return report
+
+
+def preview_suite(
+    suite: SuiteConfig,
+    dataset: PreparedDataset | None,
+    *,
+    tracker: MlflowTracker | None,
+    observe: Observer,
+    allow_leakage: bool = False,
+) -> list[tuple[ExperimentConfig, bool]]:
+    """Return the runs of a suite, each with whether its results are there already; nothing is started.
+
+    Args:
+        suite: the comparison.
+        dataset: the opened dataset; without one only settings are checked, and nothing counts as finished.
+        tracker: store of the suite's records; None where there is no store yet.
+        observe: receives remarks.
+        allow_leakage: see `run_suite`.
+
+    Raises:
+        UnknownNameError, ConfigError: as `run_suite` would.
+        TrackingError: the store does not answer.
+    """
+    experiments = expand(suite)
+    if dataset is None:
+        return [(check_settings(experiment, tracker)[0], False) for experiment in experiments]
+    experiments = [check_experiment(experiment, dataset, tracker, allow_leakage) for experiment in experiments]
+    planned = [experiment.fingerprint(dataset.fingerprint) for experiment in experiments]
+    finished = finished_runs(planned, tracker, observe, suite.primary_metric) if tracker else set()
+    return [(experiment, key in finished) for experiment, key in zip(experiments, planned, strict=True)]
 
 
 def finished_runs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -17,6 +18,16 @@ from mlflow import MlflowClient
 
 # Says that these are training runs; MLflow would guess at language-model traces.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
+
+def default_uri(folder: Path | None = None) -> str:
+    """Return `MLFLOW_TRACKING_URI`, or the SQLite store `mlflow.db` in a folder (the working directory)."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder or Path.cwd()).resolve()}/mlflow.db"
+
+
+def store_exists(uri: str) -> bool:
+    """Return False where opening a store would make it: a SQLite file that is not there."""
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
 
 
 @contextmanager
@@ -57,6 +68,12 @@ def open_store(uri: str) -> MlflowClient:
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     return client
+
+
+def initialise_store(uri: str) -> None:
+    """Make a local store usable by several processes at once; does nothing to one that is in use already."""
+    with talking(uri):
+        open_store(uri)
 
 
 class Patience:

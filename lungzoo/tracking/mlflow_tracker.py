@@ -15,7 +15,7 @@ from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from lungzoo.errors import LungzooError, TrackingError, UsageError
-from lungzoo.tracking.mlflow_connection import Patience, end_run, open_experiment, open_store, talking
+from lungzoo.tracking.mlflow_connection import Patience, default_uri, end_run, open_experiment, open_store, talking
 from lungzoo.tracking.mlflow_entities import dataset_inputs, metrics_at, params_of, tags_of
 from lungzoo.tracking.mlflow_files import fetch
 from lungzoo.tracking.mlflow_registry import ALIAS, register, register_version
@@ -35,11 +35,6 @@ _HOST, _PID, _OPENED = "lungzoo.host", "lungzoo.pid", "lungzoo.opened"
 _ENDED = {"finished": "FINISHED", "failed": "FAILED", "skipped": "KILLED", "interrupted": "KILLED"}
 _ENDED |= {"pruned": "KILLED", "diverged": "FAILED"}  # trials of a search
 _CHUNK = 500
-
-
-def default_uri(folder: Path | None = None) -> str:
-    """Return `MLFLOW_TRACKING_URI`, or the SQLite store `mlflow.db` in a folder (the working directory)."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder or Path.cwd()).resolve()}/mlflow.db"
 
 
 class MlflowTracker:
@@ -391,9 +386,3 @@ class MlflowTracker:
 def _here() -> dict[str, str]:
     """Return the tags that say which process a run is in."""
     return {_HOST: platform.node(), _PID: str(os.getpid())}
-
-
-def initialise_store(uri: str) -> None:
-    """Make a local store usable by several processes at once; does nothing to one that is in use already."""
-    with talking(uri):
-        open_store(uri)

@@ -14,7 +14,7 @@ from lungzoo.errors import UsageError
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A working directory whose store has no run."""
-    from lungzoo.tracking.mlflow_tracker import initialise_store
+    from lungzoo.tracking.mlflow_connection import initialise_store
 
     path = tmp_path_factory.mktemp("empty")
     initialise_store(f"sqlite:///{path}/mlflow.db")

@@ -85,5 +85,6 @@ def test_overlays_are_a_picture(tmp_path):
     table = pd.DataFrame({"group": ["lesion"] * 3, "dice": [0.1, 0.2, 0.3], "case": list("abc")})
     assert save_overlays(predictions, table, "title", tmp_path / "o.png")
     assert (tmp_path / "o.png").read_bytes().startswith(b"\x89PNG")
+    assert save_overlays(predictions, table, "arm / with-a-long-transfer, " * 6, tmp_path / "long.png")
     assert not save_overlays(predictions, table[:2], "title", tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()

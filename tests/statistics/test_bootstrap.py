@@ -108,6 +108,14 @@ def test_one_seed_is_refused_over_seeds_and_named_over_patients():
     assert found.notes[0].startswith("1 of 2 interval(s) are conditional on these trained networks")
 
 
+def test_an_interval_that_is_none_is_not_called_conditional():
+    lone = intervals([[0.1, 0.4]], np.array([0, 0]), draws=500)
+    assert lone.notes == ("Fewer than two patients: no interval.",)
+    mixed = intervals([[0.1, 0.4, 0.6], [0.1, 0.4, NAN]], np.array([0, 0, 1]), draws=500)
+    assert mixed.notes[0].startswith("1 of 1 interval(s) are conditional")
+    assert mixed.notes[-1] == "Fewer than two patients: no interval."
+
+
 def test_arms_do_not_depend_on_their_company():
     rng = np.random.default_rng(7)
     who = np.repeat(np.arange(20), 3)

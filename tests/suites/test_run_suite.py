@@ -12,6 +12,9 @@ import pytest
 
 from lungzoo.data.store import PreparedDataset
 
+# Many processes, which a busy machine holds up; each command has 280 s.
+pytestmark = pytest.mark.timeout(900)
+
 SUITE = """
 name = "tiny"
 title = "A tiny suite"
@@ -118,6 +121,16 @@ def test_killed_continued_skipped_and_repeated(bench):
     assert "1 run(s) to do, 1 finished already" in err
     assert "✓" not in err
     assert again == out
+
+    code, out, _ = bench.run("--dry-run")
+    assert (code, out.splitlines()) == (
+        0,
+        [
+            "cnn_scratch width=4 / scratch, seed 0: finished",
+            "unet_mobilenetv2 alpha=0.35 / imagenet-frozen, seed 0",
+            f"2 run(s) on {bench.data}, 1 of them finished; nothing was started.",
+        ],
+    )
 
 
 @pytest.mark.slow

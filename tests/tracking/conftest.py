@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lungzoo.tracking.mlflow_tracker import MlflowTracker, initialise_store
+from lungzoo.tracking.mlflow_connection import initialise_store
+from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ import pytest
 from lungzoo.config import ExperimentConfig
 from lungzoo.errors import StorageError, TrackingError, UsageError
 from lungzoo.tracking import mlflow_tracker
-from lungzoo.tracking.mlflow_tracker import MlflowTracker, default_uri
+from lungzoo.tracking.mlflow_connection import default_uri, store_exists
+from lungzoo.tracking.mlflow_tracker import MlflowTracker
 from lungzoo.tracking.record import PlannedRun, RunRecord, SuitePlan
 
 CONFIG = ExperimentConfig(model={"name": "cnn_scratch"}).model_dump(mode="json")
@@ -316,6 +317,13 @@ def test_the_uri_is_the_users_or_the_working_directory(monkeypatch, tmp_path):
     assert default_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
     assert default_uri(tmp_path) == "http://server:5000"
+
+
+def test_only_a_local_file_can_be_missing(tmp_path):
+    missing = f"sqlite:///{tmp_path}/mlflow.db"
+    assert [store_exists(missing), store_exists("http://server:5000")] == [False, True]
+    (tmp_path / "mlflow.db").touch()
+    assert store_exists(missing)
 
 
 def test_plan_survives_json():

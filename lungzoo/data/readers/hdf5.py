@@ -18,7 +18,7 @@ from lungzoo.errors import ConfigError, DatasetError, ImportRefused
 from lungzoo.schema import Option
 
 _UNITS = ("auto", "hu", "uint8")
-_UNIT_RANGE = "images of 0..1 were stored as whole numbers of 0..255: round(255 × value)"
+_UNIT_RANGE = "images of 0..1 become whole numbers of 0..255: round(255 × value)"
 
 
 @READERS.register("hdf5")

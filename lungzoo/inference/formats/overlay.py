@@ -23,7 +23,8 @@ def check(found: Input, path: Path) -> None:
 def write(path: Path, result: Result) -> None:
     """Draw a single slice at its own size; of a volume a sheet of the slices with the most lesion, feet to head.
 
-    Slices of a volume have their index at the upper left, counted as in the lesion list.
+    Slices of a volume have their index at the upper left, counted as in the lesion list; where no lesion was found the
+    middle slice says so.
     """
     from PIL import Image
 
@@ -37,7 +38,7 @@ def sheet(result: Result) -> np.ndarray:
     step = max(1, round(max(result.volume.image.shape[1:]) / _TILE_PX)) if len(rows) > 1 else 1
     tiles = [_tile(result, int(row), step) for row in rows]
     if result.volume.shape_zyx[0] > 1:
-        tiles = [_numbered(tile, int(result.volume.z[row])) for tile, row in zip(tiles, rows, strict=True)]
+        tiles = [_labelled(tile, _label(result, int(row))) for tile, row in zip(tiles, rows, strict=True)]
     height, width, _ = tiles[0].shape
     columns = min(_COLUMNS, len(tiles))
     lines = -(-len(tiles) // columns)
@@ -77,13 +78,18 @@ def _shrunk(mask: np.ndarray, step: int) -> np.ndarray:
     return np.asarray(blocks.reshape(height, step, width, step).max(axis=(1, 3)))
 
 
-def _numbered(tile: np.ndarray, z: int) -> np.ndarray:
+def _label(result: Result, row: int) -> str:
+    z = int(result.volume.z[row])
+    return f"z {z}" if result.mask[z].any() else f"z {z}: no lesion in the scan"
+
+
+def _labelled(tile: np.ndarray, label: str) -> np.ndarray:
     from PIL import Image, ImageDraw
 
     picture = Image.fromarray(tile)
     margin = max(tile.shape[0] // 64, 1)
     size = max(tile.shape[0] / 24, 8.0)
-    ImageDraw.Draw(picture).text((margin, margin), f"z {z}", fill=_COLOUR, font_size=size)
+    ImageDraw.Draw(picture).text((margin, margin), label, fill=_COLOUR, font_size=size)
     return np.asarray(picture)
 
 

@@ -77,15 +77,14 @@ def check_complete(side: Side, arm: ArmResults) -> None:
     """
     if not arm.complete:
         raise Incomparable(
-            f"'{arm.arm}' of {side.name} cannot be compared: {incomplete(arm)} Only arms whose runs are all finished "
-            "are compared."
+            f"'{arm.arm}' of {side.name} cannot be compared ({arm.status}): {what_next(arm)} Only arms whose runs are "
+            "all finished are compared."
         )
 
 
-def incomplete(arm: ArmResults) -> str:
-    """Say what became of an arm of which runs are missing."""
-    reason = arm.reason or "Run the suite to its end."
-    return f"{arm.status}: {reason.rstrip('.')}."
+def what_next(arm: ArmResults) -> str:
+    """Say why runs of an arm are missing or, where they are not yet run, what to do."""
+    return f"{(arm.reason or 'Run the suite to its end').rstrip('.')}."
 
 
 def _of_records(one: ArmResults, other: ArmResults) -> list[Fact]:

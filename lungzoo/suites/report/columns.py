@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lungzoo.metrics.contract import METRICS
-from lungzoo.suites.report.numbers import duration, number, with_interval
+from lungzoo.suites.report.numbers import MIN_EMPTY, duration, number, with_interval
 from lungzoo.suites.report.table import ResultTable, Row
 
 # Metrics beside the primary one, most telling first.
@@ -21,8 +21,6 @@ _METRICS = (
     "false_positive_lesions",
     "false_positive_rate",
 )
-# A rate over fewer lesion-free slices is not shown beside means over hundreds of others.
-MIN_EMPTY = 5
 _SHORT = {
     "hd95_mm": "HD95",
     "nsd": "NSD",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+# A rate over fewer lesion-free slices is not shown beside means over hundreds of others.
+MIN_EMPTY = 5
+
 
 def number(value: float, digits: int = 3) -> str:
     """Return a fixed number of decimals, 0 without a sign, or a dash for NaN."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lungzoo.data.splits.split import UNNAMED
+from lungzoo.suites.report.numbers import MIN_EMPTY
 from lungzoo.tracking.record import RunRecord, SuitePlan
 
 # What `Split.grouping` says, in words, and what its parts are counted in.
@@ -31,7 +32,8 @@ def names_patients(split: dict[str, Any]) -> bool:
 def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, ...]:
     """Return the sentences that belong under a table: data, split, selection, what is averaged over what."""
     data = plan.dataset
-    lines = [f"Dataset {data['name']}: {data['title']}, {data['licence']}; fingerprint {data['fingerprint'][:12]}."]
+    licence = data["licence"].replace("not stated", "licence not stated")
+    lines = [f"Dataset {data['name']}: {data['title']}, {licence}; fingerprint {data['fingerprint'][:12]}."]
     if not finished:
         return (*lines, *plan.warnings)
     record = finished[0]
@@ -45,9 +47,8 @@ def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, 
     over = f", means over seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f", seed {seeds[0]}"
     lines.append(_choice_in_words(record))
     lines.append(f"Test split predicted once per run{over}. [ ]: 95% interval over {_drawn(record, len(seeds))}.")
-    lines.append(
-        "Means over slices with a lesion; FP lesions: a slice, over all; FP: share of lesion-free slices marked."
-    )
+    rate = "; FP: share of lesion-free slices marked" if counts["empty"] >= MIN_EMPTY else ""
+    lines.append(f"Means over slices with a lesion; FP lesions: a slice, over all{rate}.")
     lines += _known_spacing(list(per_fold.values()), counts["lesion"])
     # A leak may have been found before a run began, or after it had finished.
     lines += sorted({text for record in finished if (text := record.split["leakage"])} | set(plan.warnings))

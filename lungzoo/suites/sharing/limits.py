@@ -22,6 +22,8 @@ def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
         f"Trained and tested on one dataset, {data['title']}; other scanners, protocols and patients were not tried.",
         "One run with one seed: intervals are over patients, and do not tell how another training would differ.",
     ]
+    if nothing := found_nothing(record):
+        found.insert(0, f"**{nothing}**")
     if split.get("leakage"):
         found.insert(0, f"**{split['leakage']}**")
     if split["patients"]["test"] < ROUGH_PATIENTS:
@@ -48,6 +50,13 @@ def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
             f"threshold {tuned['threshold_of_metrics']:g}."
         )
     return found
+
+
+def found_nothing(record: RunRecord) -> str:
+    """Return a sentence on a network that marks no lesion, "" of all others."""
+    if record.validation.get("val_dice", 1.0) > 0:
+        return ""
+    return "It found no lesion of the validation split: train for more epochs, or look at the data."
 
 
 def _few(patients: int) -> str:

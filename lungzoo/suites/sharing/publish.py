@@ -13,6 +13,7 @@ from lungzoo.errors import ConfigError, UsageError, WeightsUnavailable, storage_
 from lungzoo.models.served import LOADER, shapes_of
 from lungzoo.suites.sharing.card import model_card, without_front_matter
 from lungzoo.suites.sharing.hugging_face import upload
+from lungzoo.suites.sharing.limits import found_nothing
 from lungzoo.tracking.record import RunRecord
 from lungzoo.tracking.summary import Champion
 from lungzoo.tracking.tracker import Tracker
@@ -68,6 +69,7 @@ class Publication:
         patients: how many of the dataset the manifest names.
         inherited: how many others it names, from whom what training started from had learnt.
         licence: of the weights; "" where none is stated.
+        note: what whoever publishes them should know; "" where there is nothing.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Publication:
     patients: int
     inherited: int
     licence: str
+    note: str
 
 
 def publish(run: str, to: str, wishes: Wishes, tracker: Tracker) -> Publication:
@@ -126,11 +129,12 @@ class _Weights:
         return "-".join(re.sub(r"[^a-z0-9._]+", "_", part.lower()).strip("._") or "x" for part in parts)
 
     @property
-    def facts(self) -> tuple[int, int, str]:
-        """How many patients of the dataset the manifest names, how many others that it inherited, and the licence."""
+    def facts(self) -> tuple[int, int, str, str]:
+        """What ends a `Publication`."""
         about = self.manifest.trained_on
         own = {*about.learnt_from, *about.patients.test} if about else set()
-        return len(own), len({*self.manifest.seen} - own), self.wishes.licence or self.manifest.licence
+        licence = self.wishes.licence or self.manifest.licence
+        return len(own), len({*self.manifest.seen} - own), licence, found_nothing(self.record)
 
     def fill(self, name: str, folder: Path, source: str, hub: str = "", code: str = "") -> None:
         """Write manifest, weights and card into a folder; `source`, `hub` and `code`: see `model_card`."""

@@ -40,7 +40,7 @@ def test_real_numbers_of_nought_to_one(imported):
     assert dataset.images.tolist() == np.rint(images[:, 0] * 255).astype(int).tolist()
     assert (dataset.masks == (images[:, 0] > 0.5)).all()
     assert dataset.info["notes"] == [
-        "images of 0..1 were stored as whole numbers of 0..255: round(255 × value)",
+        "images of 0..1 become whole numbers of 0..255: round(255 × value)",
         "1 of 3 mask(s) are empty: slices or volumes without a lesion",
     ]
     assert dataset.units == "uint8"

@@ -329,6 +329,16 @@ def test_a_sheet_of_a_volume(
     assert len({label.tobytes() for label in labels}) == 12  # of its own
 
 
+def test_a_volume_without_lesion_says_so(make_volume: Callable[..., Volume]) -> None:
+    image, mask = np.full((3, 200, 200), -850, np.int16), np.zeros((3, 200, 200), np.uint8)
+    with_none = sheet(Result(Path("scan"), make_volume(image), mask, [], (), (), 0.5, PostprocessConfig()))
+    mask[1, 150, 150] = 1
+    with_one = sheet(Result(Path("scan"), make_volume(image), mask, [], (), (), 0.5, PostprocessConfig()))
+    assert with_none.shape == with_one.shape == (200, 200, 3)
+    words = [(tile[:20, :, 0] != tile[:20, :, 2]).any(axis=0).nonzero()[0].max() for tile in (with_none, with_one)]
+    assert words[1] < 20 < 60 < words[0]  # "z 1", and a sentence
+
+
 @pytest.mark.parametrize(("side_px", "step"), [(512, 1), (768, 2), (1024, 3)])
 def test_outlines_stay_whole_in_sheets_of_large_slices(
     make_volume: Callable[..., Volume], side_px: int, step: int

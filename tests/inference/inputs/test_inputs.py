@@ -68,6 +68,12 @@ def test_several_series_are_listed_and_chosen(series: Path, dicom_writer: Module
         find(series, "3")
 
 
+def test_contours_without_their_ct(dicom_writer: ModuleType, tmp_path: Path) -> None:
+    dicom_writer.save_series([dicom_writer.structure_set({})], tmp_path / "contours")
+    with pytest.raises(DatasetError, match=r"holds no CT series: its DICOM files are RTSTRUCT alone"):
+        find(tmp_path / "contours")
+
+
 def test_another_modality(dicom_writer: ModuleType, tmp_path: Path) -> None:
     slices = dicom_writer.ct_series(HU, Z_MM)
     for image in slices:

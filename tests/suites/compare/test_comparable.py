@@ -186,7 +186,7 @@ def test_results_that_are_gone(study, other, cases, ask):
     study.finish(study.plan(), cases(DICE))
     other.finish(other.plan(), None)
     message = refusal(ask)
-    assert "' of lidc-transfer-v1 cannot be compared: failed: The per-case results of" in message
+    assert "' of lidc-transfer-v1 cannot be compared (failed): The per-case results of" in message
     assert "Only arms whose runs are all finished are compared." in message
 
 
@@ -197,14 +197,14 @@ def test_an_arm_that_is_not_whole_is_left_out_of_a_suite_and_refused_by_name(stu
     study.plan("imagenet-frozen", 1)
     found = ask("quick", "lidc-transfer-v1")
     assert [title(pair) for pair in found.pairs] == [SCRATCH]
-    assert f"Not compared: '{FROZEN}' of quick, 1 of 2 seeds: Run the suite to its end." in found.notes
-    assert "1 of 2 seeds: Run the suite to its end." in refusal(ask, f"quick:{FROZEN}", f"lidc-transfer-v1:{FROZEN}")
+    assert f"Not compared: '{FROZEN}' of quick (1 of 2 seeds): Run the suite to its end." in found.notes
+    assert "(1 of 2 seeds): Run the suite to its end." in refusal(ask, f"quick:{FROZEN}", f"lidc-transfer-v1:{FROZEN}")
 
 
 def test_a_failed_run_says_why(study, other, cases, ask):
     study.finish(study.plan(), cases(DICE))
     other.finish(other.plan(), None, status="failed", reason="out of memory.", counts={}, metrics_version=0)
-    assert "cannot be compared: failed: out of memory." in refusal(ask, "run:scratch", "lidc-transfer-v1")
+    assert "cannot be compared (failed): out of memory." in refusal(ask, "run:scratch", "lidc-transfer-v1")
 
 
 def test_a_value_that_only_one_has(study, other, cases, ask):

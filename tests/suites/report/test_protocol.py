@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lungzoo.data.splits.split import UNNAMED
+from lungzoo.suites.report.columns import columns
 from lungzoo.suites.report.report import build_report
 
 
@@ -58,3 +59,17 @@ def test_leaks_that_were_found_later_are_said_once(study, cases):
     assert build_report(warned, study.tracker, 200).table.protocol == (*plain, "It leaks.")
     study.finish(run, cases([0.5, 0.7]), split={**record.split, "leakage": "It leaks."})
     assert build_report(warned, study.tracker, 200).table.protocol == (*plain, "It leaks.")
+
+
+@pytest.mark.parametrize(("empty", "explained"), [(4, False), (5, True)])
+def test_a_column_that_is_left_out_is_not_explained(study, cases, empty, explained):
+    table = cases([0.5, 0.7] + [0.0] * empty).assign(group=["lesion"] * 2 + ["empty"] * empty)
+    study.finish(study.plan(), table)
+    shown = build_report(study.suite, study.tracker, 200).table
+    assert any("FP: share of lesion-free slices" in line for line in shown.protocol) is explained
+    assert ("FP" in [column.heading for column in columns(shown)]) is explained
+
+
+def test_a_licence_that_is_not_known_is_named_as_one(study):
+    unknown = replace(study.suite, dataset={**study.suite.dataset, "licence": "not stated"})
+    assert build_report(unknown, study.tracker, 200).table.protocol[0].startswith("Dataset d: D, licence not stated; ")

@@ -115,3 +115,11 @@ def test_limits(manifest: WeightsManifest, record: RunRecord) -> None:
     unnamed = replace(record, split={**split, "grouping": "case", "patients": {"train": 9, "val": 9, "test": 30}})
     assert any("The dataset names no patients" in limit for limit in limits_of(manifest, unnamed))
     assert not any("test patients: the intervals" in limit for limit in limits_of(manifest, unnamed))
+
+
+def test_weights_that_find_nothing_say_so_first(manifest: WeightsManifest, record: RunRecord) -> None:
+    nothing = "**It found no lesion of the validation split: train for more epochs, or look at the data.**"
+    blank = replace(record, validation={**record.validation, "val_dice": 0.0})
+    assert limits_of(manifest, blank)[0] == nothing
+    seeing = replace(record, validation={**record.validation, "val_dice": 0.01})
+    assert nothing not in limits_of(manifest, seeing)

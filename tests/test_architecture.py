@@ -31,7 +31,7 @@ LAYERS = (
     ("training",),
     ("models", "evaluation", "tracking", "classifiers"),
     ("data", "encoders", "decoders", "losses", "metrics", "statistics", "weights"),
-    ("registry", "config", "content", "events", "locks", "atomic", "quiet"),
+    ("registry", "config", "content", "events", "locks", "atomic", "quiet", "variables"),
     ("schema",),
     ("errors",),
 )

@@ -1,9 +1,9 @@
 """How long does a scan take, and how much memory, next to a loop over its slices?
 
-The loop is what one writes first: `model.predict` on one slice at a time. Both answer with the same mask, which is
-checked. Beside them stands `--lungs`, which looks for lesions in the lung fields only; the voxels are counted in which
-it differs from the loop's mask, cut to the same fields. Every way runs in a process of its own, after a warm-up, and
-includes reading:
+The loop is what one writes first: `model.predict` on one slice at a time, with TensorFlow as it comes, and with oneDNN
+as lungzoo's commands ask for it. All answer with the same mask, which is checked. Beside them stands `--lungs`, which
+looks for lesions in the lung fields only; the voxels are counted in which it differs from the loop's mask, cut to the
+same fields. Every way runs in a process of its own, after a warm-up, and includes reading:
 
     python benchmarks/speed/predict.py --scan nsclc_lung1_001_dicom.zip
     python benchmarks/speed/predict.py --memory 1000     # slices of 512×512 that are made up
@@ -23,8 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
+from lungzoo.variables import TENSORFLOW
+
 WEIGHTS = "lungzoo:unet_mobilenetv2_035-lidc-v1"
-WAYS = ("loop", "predict", "predict --lungs", "command")
+WAYS = ("loop", "loop, oneDNN", "predict", "predict --lungs", "command")
 ALLOWED_GIB = 3.0
 
 
@@ -36,7 +38,7 @@ def main() -> int:
     if arguments.memory:
         return check_memory(arguments)
     print(f"{arguments.scan.name}, {arguments.weights}, {os.cpu_count()} cores", flush=True)
-    found = {way: in_a_process(way, arguments) for way in WAYS[:3]}
+    found = {way: in_a_process(way, arguments) for way in WAYS[:-1]}
     loop = found["loop"]
     for way, facts in found.items():
         print(
@@ -44,14 +46,14 @@ def main() -> int:
             f"{facts['peak_gib']:.2f} GiB at most: {loop['wall_s'] / facts['wall_s']:.1f} times as fast as the loop "
             f"({loop['cpu_s'] / facts['cpu_s']:.1f} by CPU time)"
         )
-    differ = {way: found[way]["sha256"] != loop["sha256"] for way in ("predict",)}
-    print(f"  same mask as the loop: {'no' if differ['predict'] else 'yes'}, voxel for voxel")
+    differs = any(found[way]["sha256"] != loop["sha256"] for way in ("loop, oneDNN", "predict"))
+    print(f"  same mask as the loop: {'no' if differs else 'yes'}, voxel for voxel")
     inside = found["predict --lungs"]
     print(
         f"  with --lungs, {inside['differ_vox']} voxels differ from the loop's mask within the lungs, which has "
         f"{inside['of_loop_vox']}"
     )
-    return int(differ["predict"])
+    return int(differs)
 
 
 def check_memory(arguments: argparse.Namespace) -> int:
@@ -80,7 +82,7 @@ def measure(way: str, scan: Path, weights: str, batch_size: int) -> dict[str, ob
     found = find_inputs([scan], Reading())[0]
     predictor = open_predictor(weights)
     volume = found.read()
-    if way == "loop":
+    if way.startswith("loop"):
         loop(predictor, volume.image[:2])
         began = clocks()
         mask = loop(predictor, found.read().image)
@@ -154,7 +156,10 @@ def digest(mask: np.ndarray) -> str:
 def in_a_process(way: str, arguments: argparse.Namespace) -> dict[str, object]:
     command = [sys.executable, __file__, "--way", way, "--scan", str(arguments.scan), "--weights", arguments.weights]
     command += ["--batch-size", str(arguments.batch_size)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    environment = os.environ if way == "loop" else {**TENSORFLOW, **os.environ}
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/speed/runtimes.py
 
-Time of one slice of 512×512 by the network alone, in batches of four: as `lungzoo predict` asks it, compiled with XLA,
-by onnxruntime, and by LiteRT with one thread per core (pip install 'lungzoo[export]'). CPU time is what counts on a
-machine that does other things, too.
+Time of one slice of 512×512 by the network alone, in batches of four: as `lungzoo predict` asks it, with oneDNN unless
+TF_ENABLE_ONEDNN_OPTS is 0, compiled with XLA, by onnxruntime, and by LiteRT with one thread per core
+(pip install 'lungzoo[export]'). CPU time is what counts on a machine that does other things, too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lungzoo.variables import set_defaults
+
 WEIGHTS = "unet_mobilenetv2_035-lidc-v1"
 BATCH, SIDE_PX = 4, 512
 
@@ -27,6 +29,7 @@ def main() -> None:
     parser.add_argument("--weights", default=WEIGHTS)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
+    set_defaults()
     import lungzoo
 
     model = lungzoo.load(arguments.weights)

@@ -135,7 +135,12 @@ def test_whom_the_manifest_names_is_counted_with_those_behind_its_start(shelf: P
     about = manifest.trained_on.model_copy(update={"inherited": inherited})
     weights = object.__new__(publishing._Weights)
     weights.manifest, weights.wishes = manifest.model_copy(update={"trained_on": about}), Wishes()
-    assert weights.facts == (len(own.train) + len(own.val) + len(own.test), 3, "CC0-1.0")
+    weights.record = SimpleNamespace(validation={"val_dice": 0.0})
+    *facts, note = weights.facts
+    assert facts == [len(own.train) + len(own.val) + len(own.test), 3, "CC0-1.0"]
+    assert note.startswith("It found no lesion of the validation split")
+    weights.record = SimpleNamespace(validation={"val_dice": 0.4})
+    assert weights.facts[-1] == ""
 
 
 def test_a_folder_of_a_hub_loads_by_its_path(shelf: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from lungzoo.cli.output import ONEDNN
 from lungzoo.config import ExperimentConfig, PhantomConfig
 from lungzoo.data.readers.phantom import PhantomReader
 from lungzoo.data.store import PreparedDataset
@@ -27,12 +29,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start those that may take longest first, so that no process is left alone with one in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
 
-    def longest(item: pytest.Item) -> float:
-        marker = item.get_closest_marker("timeout")
-        return -float(marker.args[0]) if marker else 0.0
 
-    items.sort(key=longest)
+@pytest.fixture(autouse=True)
+def _onednn_as_it_was() -> Iterator[None]:
+    """Commands that a test calls in this process have it on; processes that later tests start would inherit that."""
+    before = os.environ.get(ONEDNN)
+    yield
+    if before is None:
+        os.environ.pop(ONEDNN, None)
+    else:
+        os.environ[ONEDNN] = before
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ LAYERS = (
     ("training",),
     ("models", "evaluation", "tracking", "classifiers"),
     ("data", "encoders", "decoders", "losses", "metrics", "statistics", "weights"),
-    ("registry", "config", "content", "events", "locks", "atomic", "quiet", "variables"),
+    ("registry", "config", "content", "events", "locks", "atomic", "quiet"),
     ("schema",),
     ("errors",),
 )

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lungzoo.variables import TENSORFLOW
+from lungzoo.cli.output import ONEDNN
 
 WEIGHTS = "lungzoo:unet_mobilenetv2_035-lidc-v1"
 WAYS = ("loop", "loop, oneDNN", "predict", "predict --lungs", "command")
@@ -156,7 +156,8 @@ def digest(mask: np.ndarray) -> str:
 def in_a_process(way: str, arguments: argparse.Namespace) -> dict[str, object]:
     command = [sys.executable, __file__, "--way", way, "--scan", str(arguments.scan), "--weights", arguments.weights]
     command += ["--batch-size", str(arguments.batch_size)]
-    environment = os.environ if way == "loop" else {**TENSORFLOW, **os.environ}
+    environment = {name: value for name, value in os.environ.items() if name != ONEDNN}
+    environment |= {} if way == "loop" else {ONEDNN: "1"}
     done = subprocess.run(
         command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lungzoo.variables import set_defaults
+from lungzoo.cli.output import ONEDNN
 
 WEIGHTS = "unet_mobilenetv2_035-lidc-v1"
 BATCH, SIDE_PX = 4, 512
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--weights", default=WEIGHTS)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    set_defaults()
+    os.environ.setdefault(ONEDNN, "1")
     import lungzoo
 
     model = lungzoo.load(arguments.weights)

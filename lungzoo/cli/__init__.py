@@ -10,7 +10,6 @@ import typer
 
 from lungzoo.cli import bench, data, explain, export, list_, predict, train, tune, ui, weights
 from lungzoo.errors import LungzooError
-from lungzoo.variables import set_defaults
 
 app = typer.Typer(
     name="lungzoo",
@@ -101,7 +100,7 @@ def _leave(message: str, error: BaseException | None, code: int) -> None:
 
 def _set_defaults() -> None:
     """Give libraries sensible settings unless the user chose others."""
-    set_defaults()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # scans' statistics stay where they are
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

@@ -34,9 +34,8 @@ def run(
     from lungzoo.suites.grid import expand, load_suite
 
     config = load_suite(suite)
-    experiments = expand(config)
     if dry_run:
-        _preview(config, data, allow_leakage)
+        _preview(config, data, fresh, allow_leakage)
         return
     dataset = _open_dataset(config, data)
 
@@ -48,7 +47,7 @@ def run(
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
     tracker = MlflowTracker(config.name)
-    search_ahead(dataset, experiments)
+    search_ahead(dataset, expand(config))
     with make_display() as display:
         report = run_suite(
             config,
@@ -67,27 +66,35 @@ def run(
         raise typer.Exit(1)
 
 
-def _preview(config: SuiteConfig, data: Path | None, allow_leakage: bool) -> None:
+def _preview(config: SuiteConfig, data: Path | None, fresh: bool, allow_leakage: bool) -> None:
     """Check all that can be checked without training, and list the runs."""
     from lungzoo.cli.progress import make_display
     from lungzoo.cli.searching import search_ahead
-    from lungzoo.data.store import PreparedDataset
     from lungzoo.suites.builtin import made_phantom
     from lungzoo.suites.execute import preview_suite
     from lungzoo.suites.grid import expand
-    from lungzoo.tracking.mlflow_connection import default_uri, store_exists
+    from lungzoo.tracking.mlflow_connection import default_uri, has_experiment
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
-    dataset = PreparedDataset(data) if data else made_phantom(config.phantom) if config.phantom else None
+    experiments = expand(config)
+    if data is None:
+        dataset = made_phantom(config.phantom) if config.phantom else None
+    else:
+        dataset = _open_dataset(config, data)
     if dataset is not None:
-        search_ahead(dataset, expand(config))
-    tracker = MlflowTracker(config.name) if store_exists(default_uri()) else None
+        search_ahead(dataset, experiments)
+    from_runs = any(experiment.transfer.starts_from == "run" for experiment in experiments)
+    tracker = MlflowTracker(config.name) if from_runs or has_experiment(default_uri(), config.name) else None
     with make_display() as display:
-        runs = preview_suite(config, dataset, tracker=tracker, observe=display, allow_leakage=allow_leakage)
+        runs = preview_suite(
+            config, dataset, tracker=tracker, observe=display, fresh=fresh, allow_leakage=allow_leakage
+        )
     for experiment, finished in runs:
         typer.echo(f"{experiment.arm}, seed {experiment.train.train_seed}{': finished' if finished else ''}")
     kept = sum(finished for _, finished in runs)
     done = f", {kept} of them finished" if kept else ""
+    if tracker is not None and dataset is None and not fresh:
+        done = "; which of them are finished is not known without it"
     typer.echo(f"{len(runs)} run(s) on {_data_name(config, data)}{done}; nothing was started.")
 
 

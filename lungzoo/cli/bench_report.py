@@ -77,12 +77,12 @@ def open_report(suite: str) -> Report:
 def _with_maps(found: Report, method: str, data: Path) -> Report:
     from dataclasses import replace
 
-    from lungzoo.cli.output import progress_bar, without_native_logs
+    from lungzoo.cli.output import progress_bar, starting_tensorflow
     from lungzoo.data.store import PreparedDataset
     from lungzoo.explain.suite import explain_suite, open_suite
     from lungzoo.inference.predictor import Passes
 
-    with without_native_logs():
+    with starting_tensorflow():
         models = open_suite(found, method, PreparedDataset(data))
     with progress_bar("Explaining") as progress:
         passes = Passes(tell=lambda line: typer.echo(line, err=True))

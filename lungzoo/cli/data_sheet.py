@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from lungzoo.cli.output import without_native_logs
+from lungzoo.cli.output import starting_tensorflow
 from lungzoo.cli.settings import read_setting
 
 
@@ -30,6 +30,6 @@ def augment(
     config = parse(AugmentConfig, values, "lungzoo data augment")
     dataset = PreparedDataset(folder)
     path = out or Path(f"{dataset.name}-augment-{preset}.png")
-    with without_native_logs():
+    with starting_tensorflow():
         augmented_sheet(dataset, path, config, rows=cases, seed=seed)
     typer.echo(f"Wrote {path}.")

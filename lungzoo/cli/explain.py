@@ -59,7 +59,7 @@ def explain(
     force: bool = typer.Option(False, "--force", help="Replace existing files."),
 ) -> None:  # fmt: skip
     """Show why a model marks what it marks in a slice, or where it is unsure."""
-    from lungzoo.cli.output import progress_bar, tell_notes, without_native_logs
+    from lungzoo.cli.output import progress_bar, starting_tensorflow, tell_notes
     from lungzoo.explain.outputs import check_outputs, write_outputs
     from lungzoo.explain.run import checked_options, explain_scan
     from lungzoo.explain.target import Target
@@ -77,7 +77,7 @@ def explain(
     changes: dict[str, bool | float | int] = {} if lungs is None else {"lungs": lungs}
     passes = Passes(batch_size, tell=lambda line: typer.echo(line, err=True))
     with ExitStack() as stack:
-        with without_native_logs():
+        with starting_tensorflow():
             members = stack.enter_context(open_members(named_weights(weights)))
         progress = stack.enter_context(progress_bar("Explaining"))
         how = Settings(threshold, changes, passes)

@@ -38,14 +38,14 @@ def export(
     force: bool = typer.Option(False, "--force", help="Replace existing files."),
 ) -> None:  # fmt: skip
     """Write a model for those who do not have lungzoo; its answers are compared with ours before it is kept."""
-    from lungzoo.cli.output import without_native_logs
+    from lungzoo.cli.output import starting_tensorflow
     from lungzoo.export.export import Request, check_request, export_weights
     from lungzoo.inference.members import open_members
 
     use_hubs(hub)
     request = Request(to, out, size, quantize.value if quantize else None, data, force)
     check_request(request)
-    with without_native_logs(), open_members(named_weights([name])) as members:
+    with starting_tensorflow(), open_members(named_weights([name])) as members:
         if len(members) > 1:
             raise UsageError(
                 f"'{name}' is an ensemble of {len(members)} models, and a file holds one. Give a folder in it."

@@ -53,7 +53,7 @@ def predict(
     force: bool = typer.Option(False, "--force", help="Replace existing files."),
 ) -> None:  # fmt: skip
     """Find the lesions of scans with trained weights; masks have exactly the grid of their scan."""
-    from lungzoo.cli.output import progress_bar, tell_notes, without_native_logs
+    from lungzoo.cli.output import progress_bar, starting_tensorflow, tell_notes
     from lungzoo.inference.inputs import Reading, find_inputs
     from lungzoo.inference.many import predict_all
     from lungzoo.inference.members import open_members
@@ -77,6 +77,6 @@ def predict(
         typer.echo(f"{plan.scan.name}: {result.in_words()}. Wrote {', '.join(map(str, plan.paths))}.")
 
     with ExitStack() as stack:
-        with without_native_logs():
+        with starting_tensorflow():
             members = stack.enter_context(open_members(named_weights(weights)))
         predict_all(plans, members, settings, lambda: progress_bar("Predicting"), done)

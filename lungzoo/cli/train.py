@@ -64,7 +64,7 @@ def train(
     config = check_experiment(config, dataset, tracker, allow_leakage)
     fingerprint = config.fingerprint(dataset.fingerprint)
     with make_display() as display:
-        known = not fresh and fingerprint in finished_runs([fingerprint], tracker, display)
+        known = not fresh and fingerprint in finished_runs([fingerprint], tracker, display, "dice")
         status = (
             "finished"
             if known
@@ -86,7 +86,7 @@ def train(
     record = tracker.find([fingerprint])[fingerprint]
     typer.echo(f"Test {_score(record.metrics['dice'])}.")
     if nothing := found_nothing(record):
-        typer.echo(nothing)
+        typer.echo(f"{nothing} Train for more epochs, or look at the data.")
     if classes := auc_in_words(record.curves):
         typer.echo(classes)
     run = f"run:{tracker.run_id(fingerprint)}"

@@ -30,7 +30,7 @@ def postprocess(
     """Choose threshold, mirror images and steps after the network on the validation split; predict then does so."""
     from contextlib import ExitStack
 
-    from lungzoo.cli.output import progress_bar, without_native_logs
+    from lungzoo.cli.output import progress_bar, starting_tensorflow
     from lungzoo.data.store import PreparedDataset
     from lungzoo.inference.members import open_members
     from lungzoo.inference.predictor import Passes
@@ -42,7 +42,7 @@ def postprocess(
     dataset = PreparedDataset(data)
     passes = Passes(batch_size, tile, tell=lambda line: typer.echo(line, err=True))
     with ExitStack() as stack:
-        with without_native_logs():
+        with starting_tensorflow():
             members = stack.enter_context(open_members(named_weights(weights)))
         outcome = tune(members, dataset, passes, progress_bar, test)
         write_tuned(outcome, members, out, force)
@@ -68,7 +68,7 @@ def _print(outcome: Outcome, out: Path) -> None:
     _print_rows(_validation_rows(outcome))
     if few < FEW_PATIENTS:
         typer.echo(f"Only {few} validation patient(s): what is chosen may fit these and no others.")
-    if not outcome.chosen.dice:
+    if not grid.dice.max():
         typer.echo("Whatever the threshold and the steps, no lesion of the validation split is found.")
     if outcome.test is not None:
         patients = len(set(outcome.test.patients))

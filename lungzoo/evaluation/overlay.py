@@ -44,8 +44,8 @@ def save_overlays(predictions: Predictions, scores: pd.DataFrame, title: str, pa
         line[0].set_ylabel(kind, fontsize=11)
     lines = [Line2D([], [], color=colour, lw=2) for colour in (REFERENCE_COLOUR, PREDICTION_COLOUR)]
     figure.legend(lines, ["reference", "prediction"], loc="outside lower center", ncols=2, fontsize=9, frameon=False)
-    # 11 points: about eleven letters an inch.
-    figure.suptitle("\n".join(wrap(title, int(10 * figure.get_figwidth()))), fontsize=11)
+    letters = int(10 * figure.get_figwidth())  # of 11 points some eleven are an inch
+    figure.suptitle("\n".join(wrap(title, letters)), fontsize=11)
     figure.savefig(path, dpi=110)
     return True
 

@@ -14,7 +14,6 @@ from typing import IO, Any, TextIO
 
 from lungzoo.errors import LungzooError
 from lungzoo.events import Event, Note, Observer, from_json, to_json
-from lungzoo.variables import TENSORFLOW
 
 _GRACE_S = 30
 SAID_WHY = 1
@@ -43,7 +42,7 @@ class ChildProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log_file,
-                env={**TENSORFLOW, **os.environ, **(environment or {})},
+                env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, **(environment or {})},
                 text=True,
                 encoding="utf-8",
             )

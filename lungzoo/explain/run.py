@@ -86,9 +86,10 @@ def explain_scan(
     place = find_place(result, target)
     if chosen.needs_region and not place.region.any():
         where = f"slice {place.z}" if result.lesions else "any slice"
+        other = ", another slice with --slice" if result.lesions else ""
         raise UsageError(
             f"No lesion is predicted in {where}, so there is nothing that '{method}' could explain. Name a place with "
-            "--at Z,Y,X, another slice with --slice, or a lower --threshold."
+            f"--at Z,Y,X{other}, or a lower --threshold."
         )
     subject = Subject(predictors, result.volume, place.row, place.region, settings.passes, progress)
     return Explanation(result, place, method, chosen.explain(subject, checked))

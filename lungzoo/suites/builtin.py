@@ -17,17 +17,18 @@ from lungzoo.events import Progress
 
 def phantom_dataset(config: PhantomConfig, progress: Progress | None = None) -> PreparedDataset:
     """Open the phantom of a config, making it on first use and again where the cached one is damaged."""
-    if (made := made_phantom(config)) is not None:
-        return made
     path = _path(config)
     if path.exists():
-        shutil.rmtree(path)
+        try:
+            return PreparedDataset(path)
+        except DatasetError:
+            shutil.rmtree(path)
     import_dataset(PhantomReader(config), "phantom", path, progress)
     return PreparedDataset(path)
 
 
 def made_phantom(config: PhantomConfig) -> PreparedDataset | None:
-    """Open the phantom of a config if it is in the cache, sound."""
+    """Open the phantom of a config; None where the cache has none, or a damaged one."""
     path = _path(config)
     try:
         return PreparedDataset(path) if path.exists() else None

@@ -22,8 +22,6 @@ from lungzoo.tracking.workspace import Workspace, exclusive
 if TYPE_CHECKING:
     from lungzoo.tracking.mlflow_tracker import MlflowTracker
 
-PRIMARY: str = SuiteConfig.model_fields["primary_metric"].default
-
 
 def run_suite(
     suite: SuiteConfig,
@@ -92,19 +90,20 @@ def preview_suite(
     *,
     tracker: MlflowTracker | None,
     observe: Observer,
+    fresh: bool = False,
     allow_leakage: bool = False,
 ) -> list[tuple[ExperimentConfig, bool]]:
-    """Return the runs of a suite, each with whether its results are there already; nothing is started.
+    """Return the runs of a suite, each with whether its results are kept; nothing is started.
 
     Args:
         suite: the comparison.
         dataset: the opened dataset; without one only settings are checked, and nothing counts as finished.
-        tracker: store of the suite's records; None where there is no store yet.
+        tracker: store of the suite's records; None where there are none yet, and no run that training starts from.
         observe: receives remarks.
-        allow_leakage: see `run_suite`.
+        fresh, allow_leakage: see `run_suite`.
 
     Raises:
-        UnknownNameError, ConfigError: as `run_suite` would.
+        UsageError, UnknownNameError, ConfigError, WeightsMismatch: an arm cannot run, as `run_suite` would say.
         TrackingError: the store does not answer.
     """
     experiments = expand(suite)
@@ -112,13 +111,13 @@ def preview_suite(
         return [(check_settings(experiment, tracker)[0], False) for experiment in experiments]
     experiments = [check_experiment(experiment, dataset, tracker, allow_leakage) for experiment in experiments]
     planned = [experiment.fingerprint(dataset.fingerprint) for experiment in experiments]
-    finished = finished_runs(planned, tracker, observe, suite.primary_metric) if tracker else set()
+    finished = set[str]()
+    if tracker is not None and not fresh:
+        finished = finished_runs(planned, tracker, observe, suite.primary_metric)
     return [(experiment, key in finished) for experiment, key in zip(experiments, planned, strict=True)]
 
 
-def finished_runs(
-    fingerprints: list[str], tracker: MlflowTracker, observe: Observer, primary_metric: str = PRIMARY
-) -> set[str]:
+def finished_runs(fingerprints: list[str], tracker: MlflowTracker, observe: Observer, primary_metric: str) -> set[str]:
     """Return which runs need not run again, and say why others do that are recorded as finished."""
     finished, useless = usable_runs(fingerprints, tracker, primary_metric)
     if tracker.unreadable:

@@ -10,19 +10,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lungzoo.variables import ONEDNN
-
 PACKAGES = ("lungzoo", "keras", "tensorflow", "jax", "numpy", "pandas", "scipy", "mlflow")
 
 
 def describe_environment() -> dict[str, Any]:
-    """Return versions of the packages that matter, Python, the machine, whether oneDNN computes, and the git commit."""
+    """Return versions of the packages that matter, Python, the machine and the git commit of the code."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": processor(),
         "cpus": os.cpu_count(),
-        "onednn": os.environ.get(ONEDNN, "as TensorFlow chooses"),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "git_commit": git_commit(),
     }

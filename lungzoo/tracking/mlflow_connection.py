@@ -25,9 +25,17 @@ def default_uri(folder: Path | None = None) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder or Path.cwd()).resolve()}/mlflow.db"
 
 
-def store_exists(uri: str) -> bool:
-    """Return False where opening a store would make it: a SQLite file that is not there."""
-    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+def has_experiment(uri: str, experiment: str) -> bool:
+    """Return whether a store has an experiment of that name; neither is made by asking."""
+    if (database := _database(uri)) is not None and not database.exists():
+        return False
+    with talking(uri):
+        return open_store(uri).get_experiment_by_name(experiment) is not None
+
+
+def _database(uri: str) -> Path | None:
+    """Return the file of a local SQLite store; None of any other."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
 @contextmanager
@@ -58,11 +66,10 @@ def reason(error: Exception) -> str:
 
 def open_store(uri: str) -> MlflowClient:
     """Open a store; a local SQLite one is initialised under a lock, because its first use migrates it."""
-    if not uri.startswith("sqlite:///"):
+    if (database := _database(uri)) is None:
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
         return client
-    database = Path(uri.removeprefix("sqlite:///"))
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{database}.lock"):
         client = MlflowClient(uri)

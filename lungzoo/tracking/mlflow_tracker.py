@@ -318,7 +318,7 @@ class MlflowTracker:
         """Return the whole id of the one run, of any experiment, whose id is or begins with `run`.
 
         Files name weights "run-" and the beginning of the run's fingerprint, which is found as well; of several runs
-        with one fingerprint, such as that of `lungzoo train` and that of a suite, the newest that is finished.
+        with one fingerprint, such as that of `lungzoo train` and that of a suite, the newest that is finished then.
         """
         run = run.removeprefix("run-")
         with talking(self.uri):
@@ -326,7 +326,8 @@ class MlflowTracker:
             found: list[Run] = []
             for key in ("attributes.run_id", f"tags.`{_FINGERPRINT}`") if run.isalnum() else ():
                 found = found or self._client.search_runs(experiments, f"{key} LIKE '{run}%'", max_results=50)
-        if len({each.data.tags.get(_FINGERPRINT, each.info.run_id) for each in found}) == 1:
+        by_id = any(each.info.run_id.startswith(run) for each in found)
+        if len({each.info.run_id if by_id else each.data.tags[_FINGERPRINT] for each in found}) == 1:
             finished = (each for each in found if each.data.tags.get(_STATUS) == "finished")
             return str(next(finished, found[0]).info.run_id)
         if found:

@@ -113,7 +113,7 @@ def test_notes_on_the_scan_are_told(scan: Path, tmp_path: Path, command: list[st
         (
             ("-o", "{out}/a.png", "--slice", "0", "--threshold", "0.999"),
             UsageError,
-            r"No lesion is predicted in (slice 0|any)",
+            r"No lesion is predicted in (slice 0.*, another slice|any slice.*Z,Y,X, or)",
         ),
         (("-o", "{out}/a.png", "--level", "P9"), UnknownNameError, r"Unknown level of the encoder 'P9'"),
     ],

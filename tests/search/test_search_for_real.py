@@ -15,7 +15,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from lungzoo.cli import app
+from lungzoo.errors import UsageError
 from mlflow import MlflowClient
 
 SPACE = """
@@ -89,7 +92,7 @@ def search(tmp_path, phantom) -> Search:
     return Search(tmp_path, phantom.path)
 
 
-def test_killed_at_any_moment_it_goes_on(search):
+def test_killed_at_any_moment_it_goes_on(search, monkeypatch):
     """Hyperband of two epochs by factor two: 2·1 → 1·2, then 2·2 are 5 trials; killed twice."""
     options = ("--epochs", "2", "--factor", "2")
     for enough in (1, 3):
@@ -116,30 +119,29 @@ def test_killed_at_any_moment_it_goes_on(search):
         if outcome["continues"]:
             origin = outcomes[outcome["continues"]]
             assert outcome["curve"][: origin["until"]] == origin["curve"], number
-    take_over(search, learned)
+    take_over(search, learned, monkeypatch)
 
 
-def take_over(search: Search, learned: bool) -> None:
+def take_over(search: Search, learned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was found becomes a file, once; what found no lesion only by force; another search cannot have the name."""
     folder = search.folder
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "lungzoo", "tune", *words]
-        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    def apply(*words: str) -> str:
+        return CliRunner().invoke(app, ["tune", "apply", *words], catch_exceptions=False).stdout
 
     if not learned:
-        refused = run("apply", "s", "--to", "best")
-        assert (refused.returncode, "found no lesion" in refused.stderr) == (2, True)
+        with pytest.raises(UsageError, match="found no lesion"):
+            apply("s", "--to", "best")
         assert not (folder / "best").exists()
-    done = run("apply", "s", "--to", "best", *([] if learned else ["--force"]))
-    assert done.returncode == 0, done.stderr
-    assert 'transfers = ["tuned:best/s.toml"]' in done.stdout
+    said = apply("s", "--to", "best", *([] if learned else ["--force"]))
+    assert 'transfers = ["tuned:best/s.toml"]' in said
     assert 'search = "s"' in (folder / "best" / "s.toml").read_text()
-    again = run("apply", "s", "--to", "best")
-    assert (again.returncode, "Replace it with --force" in again.stderr) == (2, True)
-    unknown = run("apply", "t")
-    assert (unknown.returncode, "Unknown search 't'" in unknown.stderr) == (2, True)
+    with pytest.raises(UsageError, match="Replace it with --force"):
+        apply("s", "--to", "best")
+    with pytest.raises(UsageError, match="Unknown search 't'"):
+        apply("t")
     other = search.start("--epochs", "2", "--factor", "2", "--search-seed", "7")
     assert other.wait(120) == 2
     assert "another search_seed" in search.said()

@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from lungzoo.cli import app
 from lungzoo.data.store import PreparedDataset
 
 # Many processes, which a busy machine holds up; each command has 280 s.
@@ -81,12 +83,15 @@ class Bench:
         out, err = process.communicate(timeout=280)
         return process.returncode, out, err
 
+    def ask(self, *words: str) -> str:
+        """What a command says that trains nothing, in this process."""
+        with pytest.MonkeyPatch.context() as here:
+            here.chdir(self.folder)
+            here.delenv("MLFLOW_TRACKING_URI", raising=False)
+            return CliRunner().invoke(app, ["bench", *words], catch_exceptions=False).stdout
+
     def report(self) -> dict:
-        done = subprocess.run(
-            [sys.executable, "-m", "lungzoo", "bench", "report", "tiny.toml", "--json"],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        return json.loads(done.stdout)
+        return json.loads(self.ask("report", "tiny.toml", "--json"))
 
 
 @pytest.fixture
@@ -122,14 +127,19 @@ def test_killed_continued_skipped_and_repeated(bench):
     assert "✓" not in err
     assert again == out
 
-    code, out, _ = bench.run("--dry-run")
-    assert (code, out.splitlines()) == (
-        0,
-        [
-            "cnn_scratch width=4 / scratch, seed 0: finished",
-            "unet_mobilenetv2 alpha=0.35 / imagenet-frozen, seed 0",
-            f"2 run(s) on {bench.data}, 1 of them finished; nothing was started.",
-        ],
+    told, untold = "cnn_scratch width=4 / scratch, seed 0", "unet_mobilenetv2 alpha=0.35 / imagenet-frozen, seed 0"
+    ahead = ("run", "tiny.toml", "--dry-run")
+    on = f"2 run(s) on {bench.data}"
+    assert bench.ask(*ahead, "--data", str(bench.data)).splitlines() == [
+        f"{told}: finished",
+        untold,
+        f"{on}, 1 of them finished; nothing was started.",
+    ]
+    fresh = bench.ask(*ahead, "--data", str(bench.data), "--fresh").splitlines()
+    assert fresh == [told, untold, f"{on}; nothing was started."]
+    assert bench.ask(*ahead).splitlines()[-1] == (
+        "2 run(s) on the dataset given with --data; which of them are finished is not known without it; nothing was "
+        "started."
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 from lungzoo.config import ExperimentConfig
 from lungzoo.errors import StorageError, TrackingError, UsageError
 from lungzoo.tracking import mlflow_tracker
-from lungzoo.tracking.mlflow_connection import default_uri, store_exists
+from lungzoo.tracking.mlflow_connection import default_uri, has_experiment
 from lungzoo.tracking.mlflow_tracker import MlflowTracker
 from lungzoo.tracking.record import PlannedRun, RunRecord, SuitePlan
 
@@ -319,11 +319,12 @@ def test_the_uri_is_the_users_or_the_working_directory(monkeypatch, tmp_path):
     assert default_uri(tmp_path) == "http://server:5000"
 
 
-def test_only_a_local_file_can_be_missing(tmp_path):
-    missing = f"sqlite:///{tmp_path}/mlflow.db"
-    assert [store_exists(missing), store_exists("http://server:5000")] == [False, True]
-    (tmp_path / "mlflow.db").touch()
-    assert store_exists(missing)
+def test_asking_for_an_experiment_makes_neither_it_nor_its_store(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    assert not has_experiment(uri, "quick")
+    assert not list(tmp_path.iterdir())
+    MlflowTracker("train", uri)
+    assert [has_experiment(uri, name) for name in ("quick", "train", "quick")] == [False, True, False]
 
 
 def test_plan_survives_json():

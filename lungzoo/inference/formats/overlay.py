@@ -80,7 +80,7 @@ def _shrunk(mask: np.ndarray, step: int) -> np.ndarray:
 
 def _label(result: Result, row: int) -> str:
     z = int(result.volume.z[row])
-    return f"z {z}" if result.mask[z].any() else f"z {z}: no lesion in the scan"
+    return f"z {z}" if result.mask[z].any() else f"z {z}\nno lesion"
 
 
 def _labelled(tile: np.ndarray, label: str) -> np.ndarray:

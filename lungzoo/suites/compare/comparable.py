@@ -77,12 +77,12 @@ def check_complete(side: Side, arm: ArmResults) -> None:
     """
     if not arm.complete:
         raise Incomparable(
-            f"'{arm.arm}' of {side.name} cannot be compared ({arm.status}): {what_next(arm)} Only arms whose runs are "
-            "all finished are compared."
+            f"'{arm.arm}' of {side.name} cannot be compared ({arm.status}): {why_incomplete(arm)} Only arms whose runs "
+            "are all finished are compared."
         )
 
 
-def what_next(arm: ArmResults) -> str:
+def why_incomplete(arm: ArmResults) -> str:
     """Say why runs of an arm are missing or, where they are not yet run, what to do."""
     return f"{(arm.reason or 'Run the suite to its end').rstrip('.')}."
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lungzoo.suites.compare.comparable import Incomparable, check_comparable, check_complete, what_next
+from lungzoo.suites.compare.comparable import Incomparable, check_comparable, check_complete, why_incomplete
 from lungzoo.suites.compare.sides import Side
 from lungzoo.suites.report.results import ArmResults
 
@@ -138,5 +138,5 @@ def _complete(first: Side, second: Side, pairs: list[Pair], notes: list[str]) ->
     for pair in pairs:
         if pair not in kept:
             side, arm = (first, pair.first) if not pair.first.complete else (second, pair.second)
-            notes.append(f"Not compared: '{arm.arm}' of {side.name} ({arm.status}): {what_next(arm)}")
+            notes.append(f"Not compared: '{arm.arm}' of {side.name} ({arm.status}): {why_incomplete(arm)}")
     return tuple(kept)

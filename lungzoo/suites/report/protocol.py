@@ -32,7 +32,7 @@ def names_patients(split: dict[str, Any]) -> bool:
 def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, ...]:
     """Return the sentences that belong under a table: data, split, selection, what is averaged over what."""
     data = plan.dataset
-    licence = data["licence"].replace("not stated", "licence not stated")
+    licence = "licence not stated" if data["licence"] == "not stated" else data["licence"]
     lines = [f"Dataset {data['name']}: {data['title']}, {licence}; fingerprint {data['fingerprint'][:12]}."]
     if not finished:
         return (*lines, *plan.warnings)

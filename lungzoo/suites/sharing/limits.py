@@ -22,7 +22,7 @@ def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
         f"Trained and tested on one dataset, {data['title']}; other scanners, protocols and patients were not tried.",
         "One run with one seed: intervals are over patients, and do not tell how another training would differ.",
     ]
-    if nothing := found_nothing(record):
+    if nothing := found_nothing(record, manifest):
         found.insert(0, f"**{nothing}**")
     if split.get("leakage"):
         found.insert(0, f"**{split['leakage']}**")
@@ -52,11 +52,16 @@ def limits_of(manifest: WeightsManifest, record: RunRecord) -> list[str]:
     return found
 
 
-def found_nothing(record: RunRecord) -> str:
-    """Return a sentence on a network that marks no lesion, "" of all others."""
-    if record.validation.get("val_dice", 1.0) > 0:
+def found_nothing(record: RunRecord, manifest: WeightsManifest | None = None) -> str:
+    """Return a sentence on a network with a validation Dice of 0, "" of all others.
+
+    Args:
+        record: of its run.
+        manifest: of its weights; the figure is not of the steps that `lungzoo tune postprocess` may have put there.
+    """
+    if record.validation["val_dice"] > 0 or (manifest and "tuned" in manifest.protocol):
         return ""
-    return "It found no lesion of the validation split: train for more epochs, or look at the data."
+    return "It found no lesion of the validation split."
 
 
 def _few(patients: int) -> str:

@@ -130,11 +130,11 @@ class _Weights:
 
     @property
     def facts(self) -> tuple[int, int, str, str]:
-        """What ends a `Publication`."""
+        """`Publication.patients`, `inherited`, `licence` and `note`."""
         about = self.manifest.trained_on
         own = {*about.learnt_from, *about.patients.test} if about else set()
         licence = self.wishes.licence or self.manifest.licence
-        return len(own), len({*self.manifest.seen} - own), licence, found_nothing(self.record)
+        return len(own), len({*self.manifest.seen} - own), licence, found_nothing(self.record, self.manifest)
 
     def fill(self, name: str, folder: Path, source: str, hub: str = "", code: str = "") -> None:
         """Write manifest, weights and card into a folder; `source`, `hub` and `code`: see `model_card`."""

@@ -99,13 +99,20 @@ def _origin(meta: dict[str, Any]) -> str:
         "; ".join(part for part in code if part),
         *(f"software: {_listed(kind)}" for kind in origin["software"]),
         *(f"hardware: {_listed(kind)}" for kind in origin["hardware"]),
-        "; ".join(part for part in ("dataset: " + data["title"], data["licence"], data.get("citation", "")) if part),
+        "; ".join(_dataset(data)),
         f"fingerprint of the dataset: {data['fingerprint']}",
         *(f"fingerprint of the split ({split['scheme']}): {split['fingerprint']}" for split in origin["splits"]),
         f"intervals: {meta['statistics']['draws']} bootstrap draws",
         *origin["notes"],
     ]
     return "\n".join(f"- {' '.join(line.split())}" for line in lines)
+
+
+def _dataset(data: dict[str, Any]) -> list[str]:
+    about = {key: data.get(key, "") for key in ("licence", "citation")}
+    return [f"dataset: {data['title']}"] + [
+        f"{key} not stated" if text == "not stated" else text for key, text in about.items() if text
+    ]
 
 
 def _listed(values: dict[str, Any]) -> str:

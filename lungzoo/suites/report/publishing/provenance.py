@@ -33,7 +33,7 @@ def provenance(results: SuiteResults) -> dict[str, Any]:
         "folds": len({record.fold for record in records} - {None}),
         "splits": _kinds({key: record.split[key] for key in _SPLIT if key in record.split} for record in records),
         "software": _kinds(_software(record) for record in records),
-        "hardware": _kinds(_chosen(record, "platform", "machine", "cpus", "onednn") for record in records),
+        "hardware": _kinds(_chosen(record, "platform", "machine", "cpus") for record in records),
     }
     return {**found, "notes": _notes(found, bool(records))}
 

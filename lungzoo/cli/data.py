@@ -23,7 +23,7 @@ app.command("import")(import_)
 @app.command()
 def phantom(
     dest: Path = typer.Argument(help="Folder to make."),
-    patients: int = typer.Option(40, help="Number of patients."),
+    patients: int = typer.Option(40, help="Number of patients, at least 3."),
     slices: int = typer.Option(8, help="Slices per patient."),
     size: int = typer.Option(128, help="Image side in pixels, 64 to 512."),
     seed: int = typer.Option(0, help="Same seed, same dataset."),

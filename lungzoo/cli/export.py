@@ -45,7 +45,7 @@ def export(
     use_hubs(hub)
     request = Request(to, out, size, quantize.value if quantize else None, data, force)
     check_request(request)
-    with starting_tensorflow(), open_members(named_weights([name])) as members:
+    with starting_tensorflow(onednn=True), open_members(named_weights([name])) as members:
         if len(members) > 1:
             raise UsageError(
                 f"'{name}' is an ensemble of {len(members)} models, and a file holds one. Give a folder in it."

@@ -69,14 +69,17 @@ def progress_bar(what: str) -> Iterator[Progress]:
 
 
 @contextmanager
-def starting_tensorflow() -> Iterator[None]:
-    """Have TensorFlow start without a word and, for commands that train nothing, with oneDNN unless the user said no.
+def starting_tensorflow(onednn: bool = False) -> Iterator[None]:
+    """Have TensorFlow start without a word: what its C++ writes to stderr then, no setting of its own stops.
 
-    What its C++ writes to stderr while it starts no setting of its own stops. By itself it uses oneDNN on Linux where
-    the processor has VNNI, BF16 or AMX; on one without them, an AMD EPYC, a U-Net takes half the time with it
-    (docs/predicting.md). The last digits differ, so training, whose runs are known by their settings, leaves it alone.
+    Args:
+        onednn: use it unless the user said no. By itself TensorFlow does so on Linux where the processor has VNNI,
+            BF16 or AMX; on one without them, an AMD EPYC, a U-Net takes half the time with it (docs/predicting.md).
+            The last digits differ, so training, whose runs are known by their settings, leaves it alone; gradients
+            make it say what it cannot do.
     """
-    os.environ.setdefault(ONEDNN, "1")
+    if onednn:
+        os.environ.setdefault(ONEDNN, "1")
     sys.stderr.flush()
     kept = os.dup(2)
     try:

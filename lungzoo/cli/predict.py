@@ -77,6 +77,6 @@ def predict(
         typer.echo(f"{plan.scan.name}: {result.in_words()}. Wrote {', '.join(map(str, plan.paths))}.")
 
     with ExitStack() as stack:
-        with starting_tensorflow():
+        with starting_tensorflow(onednn=True):
             members = stack.enter_context(open_members(named_weights(weights)))
         predict_all(plans, members, settings, lambda: progress_bar("Predicting"), done)

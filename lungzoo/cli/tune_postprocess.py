@@ -42,7 +42,7 @@ def postprocess(
     dataset = PreparedDataset(data)
     passes = Passes(batch_size, tile, tell=lambda line: typer.echo(line, err=True))
     with ExitStack() as stack:
-        with starting_tensorflow():
+        with starting_tensorflow(onednn=True):
             members = stack.enter_context(open_members(named_weights(weights)))
         outcome = tune(members, dataset, passes, progress_bar, test)
         write_tuned(outcome, members, out, force)

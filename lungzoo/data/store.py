@@ -182,7 +182,10 @@ class PreparedDataset:
 
 def _read_info(path: Path) -> dict[str, Any]:
     if not path.is_dir():
-        raise DatasetError(f"No dataset folder at {path}. Make one with: lungzoo data phantom {path}")
+        raise DatasetError(
+            f"No dataset folder at {path}. Check the path; make one of your own scans with lungzoo data import, or of "
+            f"none with: lungzoo data phantom {path}"
+        )
     missing = [name for name in ("dataset.json", *FILES) if not (path / name).is_file()]
     if missing:
         raise DatasetError(

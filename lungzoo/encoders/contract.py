@@ -81,7 +81,10 @@ class EncoderSpec:
                 )
         if weights not in self.weights:
             allowed = ", ".join(self.weights) or "none, train it from scratch"
-            raise ConfigError(f"Encoder '{self.name}' has no '{weights}' weights. Allowed: {allowed}.")
+            raise ConfigError(
+                f"Encoder '{self.name}' has no '{weights}' weights. Allowed: {allowed}. Those of whole models are "
+                "named lungzoo:NAME, run:ID or by the path of an .npz file."
+            )
 
 
 def _check_type(spec: EncoderSpec, key: str, value: Option) -> None:

@@ -76,7 +76,8 @@ def check_start(
     if pretrained and transfer.weights in published_starts().get(spec.encoder, ()):
         raise ConfigError(
             f"The published '{transfer.weights}' weights of encoder '{spec.encoder}' are those of other options or "
-            "less depth. See what they are of: lungzoo weights list"
+            "less depth. See what they are of: lungzoo weights list --json; set model.encoder_options and "
+            "model.encoder_depth alike."
         )
     spec.check(config, transfer.weights if pretrained else None)
     if manifest and transfer.starts_from != "encoder":

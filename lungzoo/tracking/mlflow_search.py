@@ -25,7 +25,8 @@ def check_search(uri: str, name: str) -> None:
     """Raise UnknownNameError unless a store has a search of that name."""
     known = known_searches(uri)
     if name not in known:
-        raise UnknownNameError("search", name, known, "" if known else f"the store {uri}, which has none")
+        none = f"lungzoo tune run --help; the store {uri} has no search"
+        raise UnknownNameError("search", name, known, "" if known else none)
 
 
 def describe_search(client: MlflowClient, experiment_id: str, search_id: str, page: SearchPage) -> None:

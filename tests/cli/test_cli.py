@@ -79,7 +79,7 @@ def test_listings_take_a_pattern():
         (("train", "cnn_scratch", "--data", "{data}", "--transfer", "imagenet-finetune"), "has no 'imagenet' weights"),
         (("data", "import", "lidc-slice", "a", "b"), "Unknown reader 'lidc-slice'. Did you mean 'lidc-slices'?"),
         (("data", "import", "lidc-slices", "nowhere", "b"), "nowhere"),
-        (("data", "show", "nowhere"), "No dataset folder at nowhere. Make one with: lungzoo data phantom"),
+        (("data", "show", "nowhere"), "No dataset folder at nowhere. Check the path; make one of your own scans with"),
         (("data", "phantom", "p", "--size", "7"), "size_px: Input should be greater than or equal to 64. Received: 7"),
         (("data", "phantom", "{data}"), "exists already. Choose another name, or delete it first."),
     ],

@@ -15,14 +15,13 @@ from lungzoo.data.store import PreparedDataset
 from lungzoo.errors import UnknownNameError
 
 
-@pytest.fixture(params=["predict", "explain", "export", "tune postprocess"])
+@pytest.fixture(params=["predict", "export", "tune postprocess"])
 def command(request: pytest.FixtureRequest, tmp_path: Path, phantom: PreparedDataset) -> list[str]:
     """A command that runs a model, up to the name of its weights, which is none."""
     np.save(tmp_path / "slice.npy", np.zeros((64, 64), np.uint8))
     scan = str(tmp_path / "slice.npy")
     return {
         "predict": ["predict", scan, "-o", str(tmp_path / "out.json"), "--weights", "nobody"],
-        "explain": ["explain", scan, "-o", str(tmp_path / "out.png"), "--weights", "nobody"],
         "export": ["export", "nobody", "--to", "npz", "-o", str(tmp_path / "out.npz")],
         "tune postprocess": [
             *("tune", "postprocess", "nobody", "--data", str(phantom.path), "-o", str(tmp_path / "out")),

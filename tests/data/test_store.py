@@ -123,7 +123,10 @@ class TestDamage:
 
     def test_no_folder(self, tmp_path):
         path = tmp_path / "absent"
-        assert self.refused(path) == f"No dataset folder at {path}. Make one with: lungzoo data phantom {path}"
+        assert self.refused(path) == (
+            f"No dataset folder at {path}. Check the path; make one of your own scans with lungzoo data import, or of "
+            f"none with: lungzoo data phantom {path}"
+        )
 
     def test_empty_folder(self, tmp_path):
         assert self.refused(tmp_path) == (

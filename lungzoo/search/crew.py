@@ -25,6 +25,7 @@ _MODULE = "lungzoo.search.worker"
 _MOST_DEATHS = 2  # of processes, before their trial is given up
 _MOST_BROKEN = 10  # trials in a row; after so many, the search has a fault of its own
 _TICK_S = 0.2
+_PATIENCE_S = 5.0  # with a chief who does not answer
 _JUDGE_S = 5.0  # between looks at the trials of other machines
 _GRACE_S = 30.0  # for the workers of other machines, once the time is up and those of this one have left
 
@@ -131,11 +132,21 @@ class Crew:
                         self._over = True
                         self._stop_all()
                     return
+                if not current and code == SAID_WHY and self._chief_has_left():
+                    return
                 self._after_death(name, reason, code, current[0] if current else "")
         except BaseException as error:
             self._failure = self._failure or error
             self._over = True
             self._stop_all()
+
+    def _chief_has_left(self) -> bool:
+        """Return whether the chief, on another machine, is gone: workers may ask it for a trial just as it leaves."""
+        if self.chief or self.address is None or answers(self.address):
+            return False
+        with self._lock:
+            self.observe(Note(f"The chief at {self.address} has left: its search is over, or was stopped there."))
+        return True
 
     def _run(self, name: str, address: str, current: list[str]) -> tuple[str, int | None]:
         def listen(event: Event) -> None:
@@ -233,6 +244,16 @@ def check_address(address: str | None) -> None:
             f"The address of a chief is HOST:PORT with a port from 1 to 65535. Received: '{address}'. "
             "Example: 10.0.0.5:8000"
         )
+
+
+def answers(address: str) -> bool:
+    """Return whether somebody listens at HOST:PORT, within a few seconds."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def visible_gpus() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import socket
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from lungzoo.errors import LungzooError, UsageError
 from lungzoo.events import Note, TrialEnded, TrialStarted
 from lungzoo.search import crew as crew_room
-from lungzoo.search.crew import Crew, check_address, visible_gpus
+from lungzoo.search.crew import Crew, answers, check_address, visible_gpus
 from lungzoo.search.outcome import Outcome, Outcomes
 from lungzoo.search.stopping import ring
 
@@ -186,6 +187,24 @@ def test_a_process_that_says_why_it_cannot_go_on_ends_the_search(crew, tmp_path,
         made.work()
     assert len(starts(tmp_path)) == 1
     assert given_up == []
+
+
+def test_workers_of_another_machine_leave_when_its_chief_has_left(crew, tmp_path):
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        made = crew("import sys\nsys.exit('Socket closed')", address=address, chief=False, name="far")
+        assert answers(address)
+        with pytest.raises(LungzooError, match=r"The search cannot go on: .* Socket closed"):
+            made.work()  # somebody is there: the fault is another
+    made = crew("import sys\nsys.exit('Socket closed')", address=address, chief=False, name="far")
+    notes: list[object] = []
+    made.observe = notes.append
+    made.work()
+    assert notes == [Note(f"The chief at {address} has left: its search is over, or was stopped there.")]
+    with pytest.raises(LungzooError, match=r"The search cannot go on: .* Socket closed"):  # a trial is left in hand
+        crew(f"{START}import sys\nsys.exit('Socket closed')", address=address, chief=False, name="far").work()
 
 
 def test_processes_that_die_before_any_trial_end_the_search(crew, tmp_path):

@@ -31,6 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.setdefault(ONEDNN, "1")
     import lungzoo
+    from lungzoo.encoders.cost import count_macs
 
     model = lungzoo.load(arguments.weights)
     slices = np.random.default_rng(0).random((BATCH, SIDE_PX, SIDE_PX, 1), np.float32)
@@ -41,6 +42,7 @@ def main() -> None:
         "litert": with_litert(arguments.weights, slices),
     }
     expected, base = ways["keras"](), 0.0
+    print(f"{arguments.weights}: {count_macs(model, slices.shape[1:]) / 1e9:.2f} GMACs a slice")
     for name, answer in ways.items():
         differs = float(np.abs(answer() - expected).max())  # the first answer compiles
         cpu_s, wall_s = timed(answer, arguments.repeats)

@@ -177,3 +177,12 @@ def test_notes_and_columns_of_some_readers(hand_made_reader, make_slice, tmp_pat
     assert facts["columns"] == {"published_split": {"–": 1, "test": 1, "train": 2}}
     assert facts["notes"] == ["put right"]
     assert facts["patients_known"] is False
+
+
+def test_tiles_show_the_same_whole_slice_with_and_without_a_lesion(phantom, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("lungzoo.data.contact_sheet._save", lambda figure, path: drawn.append(figure))
+    contact_sheet(phantom, tmp_path / "sheet.png", rows=8, columns=9)
+    (figure,) = drawn
+    assert len(figure.axes) == len(phantom)  # lesion-free ones fill up
+    assert {(axis.get_xlim(), axis.get_ylim()) for axis in figure.axes} == {((-0.5, 63.5), (63.5, -0.5))}

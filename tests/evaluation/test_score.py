@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from lungzoo.config import ScoreConfig
 from lungzoo.evaluation.overlay import pick_cases, save_overlays
@@ -85,6 +86,21 @@ def test_overlays_are_a_picture(tmp_path):
     table = pd.DataFrame({"group": ["lesion"] * 3, "dice": [0.1, 0.2, 0.3], "case": list("abc")})
     assert save_overlays(predictions, table, "title", tmp_path / "o.png")
     assert (tmp_path / "o.png").read_bytes().startswith(b"\x89PNG")
-    assert save_overlays(predictions, table, "arm / with-a-long-transfer, " * 6, tmp_path / "long.png")
     assert not save_overlays(predictions, table[:2], "title", tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
+
+
+def test_a_long_title_stays_within_the_picture(tmp_path, monkeypatch):
+    widths: list[float] = []
+
+    def measure(figure, path, **options):
+        figure.draw_without_rendering()
+        title = figure.get_suptitle() and figure._suptitle.get_window_extent()
+        widths.append(title.width / figure.bbox.width)
+
+    monkeypatch.setattr(Figure, "savefig", measure)
+    predictions = Predictions(np.zeros((3, 8, 8), np.uint8), np.ones((3, 8, 8), bool), np.zeros((3, 8, 8), bool))
+    table = pd.DataFrame({"group": ["lesion"] * 3, "dice": [0.1, 0.2, 0.3], "case": list("abc")})
+    for title in ("arm", "deeplabv3plus_efficientnetv2b0 encoder_depth=4 / imagenet-discriminative, seed 12"):
+        assert save_overlays(predictions, table, title, tmp_path / "o.png")
+    assert widths[0] < widths[1] < 1

@@ -32,7 +32,7 @@ def names_patients(split: dict[str, Any]) -> bool:
 def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, ...]:
     """Return the sentences that belong under a table: data, split, selection, what is averaged over what."""
     data = plan.dataset
-    licence = "licence not stated" if data["licence"] == "not stated" else data["licence"]
+    licence = stated("licence", data["licence"])
     lines = [f"Dataset {data['name']}: {data['title']}, {licence}; fingerprint {data['fingerprint'][:12]}."]
     if not finished:
         return (*lines, *plan.warnings)
@@ -53,6 +53,11 @@ def protocol_in_words(plan: SuitePlan, finished: list[RunRecord]) -> tuple[str, 
     # A leak may have been found before a run began, or after it had finished.
     lines += sorted({text for record in finished if (text := record.split["leakage"])} | set(plan.warnings))
     return tuple(lines)
+
+
+def stated(what: str, text: str) -> str:
+    """Return what a dataset says of its licence or citation; where it says nothing, which of them is meant."""
+    return f"{what} {text}" if text == "not stated" else text
 
 
 def _drawn(record: RunRecord, seeds: int) -> str:

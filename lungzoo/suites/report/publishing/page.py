@@ -13,6 +13,7 @@ from lungzoo.suites.report.columns import columns, verdict
 from lungzoo.suites.report.formats.markdown import to_markdown
 from lungzoo.suites.report.names import short_names
 from lungzoo.suites.report.numbers import p_value, with_interval
+from lungzoo.suites.report.protocol import stated
 from lungzoo.suites.report.publishing.published import META, PAGE, RESULTS, table_in, with_nan
 from lungzoo.suites.report.table import ResultTable
 
@@ -95,24 +96,18 @@ def _origin(meta: dict[str, Any]) -> str:
         f"results revision {revision}" if revision is not None else "",
         f"newest run of {origin['date']}" if origin["date"] else "",
     ]
+    about = [key for key in ("licence", "citation") if data.get(key)]
     lines = [
         "; ".join(part for part in code if part),
         *(f"software: {_listed(kind)}" for kind in origin["software"]),
         *(f"hardware: {_listed(kind)}" for kind in origin["hardware"]),
-        "; ".join(_dataset(data)),
+        "; ".join([f"dataset: {data['title']}", *(stated(key, data[key]) for key in about)]),
         f"fingerprint of the dataset: {data['fingerprint']}",
         *(f"fingerprint of the split ({split['scheme']}): {split['fingerprint']}" for split in origin["splits"]),
         f"intervals: {meta['statistics']['draws']} bootstrap draws",
         *origin["notes"],
     ]
     return "\n".join(f"- {' '.join(line.split())}" for line in lines)
-
-
-def _dataset(data: dict[str, Any]) -> list[str]:
-    about = {key: data.get(key, "") for key in ("licence", "citation")}
-    return [f"dataset: {data['title']}"] + [
-        f"{key} not stated" if text == "not stated" else text for key, text in about.items() if text
-    ]
 
 
 def _listed(values: dict[str, Any]) -> str:
